@@ -1,0 +1,147 @@
+//! Activations that a layer can apply to its output while it is still in cache.
+
+use crate::element::{Curve, Element};
+use crate::error::{Axis, Error};
+
+/// A function of each output element. NaN stays NaN in all of them.
+///
+/// The bits are the same on every machine: the transcendental ones use `libm`'s portable code.
+///
+/// ```
+/// use ndconv::Activation;
+/// assert_eq!(Activation::Relu.apply(-1.5f32, 0), 0.0);
+/// assert_eq!(Activation::relu6().apply(7.0f32, 0), 6.0);
+/// assert_eq!(Activation::Prelu(vec![0.5, 0.25]).apply(-1.0f64, 1), -0.25);
+/// assert_eq!(Activation::Sigmoid.apply(0.0f64, 0), 0.5);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Activation<T> {
+    /// The element itself.
+    #[default]
+    None,
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, min), max)`.
+    Clamp {
+        /// The least value.
+        min: T,
+        /// The largest value.
+        max: T,
+    },
+    /// `x`, and below zero `slope * x`.
+    LeakyRelu {
+        /// The factor below zero.
+        slope: T,
+    },
+    /// [`LeakyRelu`](Activation::LeakyRelu) with one slope for each output channel.
+    Prelu(Vec<T>),
+    /// `x * sigmoid(x)`, also called swish.
+    Silu,
+    /// `x * clamp(x + 3, 0, 6) / 6`.
+    HardSwish,
+    /// `x * Φ(x)`, Φ being the normal distribution (Hendrycks and Gimpel, 2016).
+    Gelu,
+    /// [`Gelu`](Activation::Gelu) by its approximation with tanh.
+    GeluTanh,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+    /// `tanh(x)`.
+    Tanh,
+}
+
+impl<T: Element> Activation<T> {
+    /// [`Clamp`](Activation::Clamp) to 0 to 6 (MobileNet).
+    #[must_use]
+    pub fn relu6() -> Self {
+        let mut six = T::zero();
+        for _ in 0..6 {
+            six = six + T::one();
+        }
+        Activation::Clamp { min: T::ZERO, max: six }
+    }
+
+    /// The value for an element of output channel `channel`.
+    ///
+    /// # Panics
+    /// Where [`Prelu`](Activation::Prelu) has no such channel, or an integer is asked for a smooth
+    /// activation. Layers check both when they are built.
+    #[inline]
+    #[must_use]
+    pub fn apply(&self, x: T, channel: usize) -> T {
+        let leaky = |slope: T| if x < T::ZERO { x.fma(slope, T::ZERO) } else { x };
+        match self {
+            Activation::None => x,
+            Activation::Relu => relu(x),
+            Activation::Clamp { min, max } => clamp(x, *min, *max),
+            Activation::LeakyRelu { slope } => leaky(*slope),
+            Activation::Prelu(slopes) => leaky(slopes[channel]),
+            smooth => x.curve(smooth.curve().expect("the others are above")),
+        }
+    }
+
+    /// [`apply`](Self::apply) to a run of elements of one channel.
+    pub(crate) fn apply_to(&self, elements: &mut [T], channel: usize) {
+        match self {
+            Activation::None => {}
+            // Loops that the compiler turns into vector instructions.
+            Activation::Relu => elements.iter_mut().for_each(|x| *x = relu(*x)),
+            Activation::Clamp { min, max } => elements.iter_mut().for_each(|x| *x = clamp(*x, *min, *max)),
+            other => elements.iter_mut().for_each(|x| *x = other.apply(*x, channel)),
+        }
+    }
+
+    fn curve(&self) -> Option<Curve> {
+        Some(match self {
+            Activation::Silu => Curve::Silu,
+            Activation::HardSwish => Curve::HardSwish,
+            Activation::Gelu => Curve::Gelu,
+            Activation::GeluTanh => Curve::GeluTanh,
+            Activation::Sigmoid => Curve::Sigmoid,
+            Activation::Tanh => Curve::Tanh,
+            _ => return None,
+        })
+    }
+
+    /// Refuses what cannot be applied to this many channels of this type.
+    pub(crate) fn validate(&self, channels: usize) -> Result<(), Error> {
+        let unsupported = |found: String, expected: &str| Error::Unsupported {
+            argument: "activation",
+            axis: Axis::OutputChannels,
+            found,
+            expected: expected.into(),
+        };
+        match self {
+            Activation::Prelu(slopes) if slopes.len() != channels => {
+                Err(Error::shape("activation", Axis::OutputChannels, slopes.len(), format!("{channels} slopes")))
+            }
+            // Written so that a NaN bound is refused.
+            Activation::Clamp { min, max }
+                if !matches!(min.partial_cmp(max), Some(core::cmp::Ordering::Less | core::cmp::Ordering::Equal)) =>
+            {
+                Err(unsupported(format!("a clamp from {min:?} to {max:?}"), "a minimum that is at most the maximum"))
+            }
+            other if !T::FLOATING && other.curve().is_some() => Err(unsupported(
+                format!("{other:?} on {}", T::NAME),
+                "a floating-point type, or an activation that integers have",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[inline(always)]
+fn relu<T: Element>(x: T) -> T {
+    if x < T::ZERO { T::ZERO } else { x }
+}
+
+#[inline(always)]
+fn clamp<T: Element>(x: T, min: T, max: T) -> T {
+    if x < min {
+        min
+    } else if x > max {
+        max
+    } else {
+        x
+    }
+}

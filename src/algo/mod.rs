@@ -1,0 +1,111 @@
+//! Algorithms. Each is a [`Stage`]: it computes any rectangle of the output of one sample, on one thread.
+//!
+//! [`drive`] splits the output into such rectangles and spreads them over the threads. Composites
+//! (transposed convolution by phases, a chain of two convolutions) are stages that are given other stages.
+
+pub(crate) mod chain;
+pub(crate) mod deformable;
+pub(crate) mod implicit_gemm;
+pub(crate) mod transposed;
+
+use core::ops::Range;
+
+use ndarray::{ArrayView3, ArrayViewMut3, ArrayViewMut4, Axis};
+
+use crate::element::Element;
+use crate::parallel;
+use crate::scratch::Workspace;
+
+/// A rectangle of the output of one sample, for a range of channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Region {
+    pub(crate) sample: usize,
+    pub(crate) channels: Range<usize>,
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
+}
+
+impl Region {
+    pub(crate) fn extent(&self) -> Extent {
+        Extent { channels: self.channels.len(), rows: self.rows.len(), columns: self.columns.len() }
+    }
+}
+
+/// The size of a [`Region`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) channels: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+impl Extent {
+    pub(crate) fn pixels(self) -> usize {
+        self.rows * self.columns
+    }
+}
+
+/// A convolution with its weights, ready for inputs of one size.
+pub(crate) trait Stage<T>: Sync {
+    /// Elements of working memory for a region of at most this size.
+    fn scratch_len(&self, extent: Extent) -> usize;
+
+    /// Computes a region. `input` is the whole sample, `output` exactly the region.
+    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: &mut [T]);
+}
+
+/// How [`drive`] splits an output: regions of this size, on so many threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Schedule {
+    pub(crate) workers: usize,
+    /// Regions have this size, or less at the ends.
+    pub(crate) region: Extent,
+}
+
+/// Runs a stage over a batch.
+///
+/// The regions are disjoint pieces of `output` by type. What a region's elements are does not depend
+/// on the split, so neither the schedule nor the number of threads can be seen in the result.
+pub(crate) fn drive<'a, T: Element>(
+    stage: &impl Stage<T>,
+    input: impl Fn(usize) -> ArrayView3<'a, T> + Sync,
+    output: ArrayViewMut4<'_, T>,
+    schedule: Schedule,
+    workspace: &mut Workspace<T>,
+) {
+    let Extent { channels, rows, columns } = schedule.region;
+    let regions = output.into_outer_iter_mut().enumerate().flat_map(move |(sample, output)| {
+        chunks(output, 0, channels).flat_map(move |(channels, output)| {
+            chunks(output, 1, rows).flat_map(move |(rows, output)| {
+                let channels = channels.clone();
+                chunks(output, 2, columns).map(move |(columns, output)| {
+                    (Region { sample, channels: channels.clone(), rows: rows.clone(), columns }, output)
+                })
+            })
+        })
+    });
+    let buffers = workspace.buffers(schedule.workers, stage.scratch_len(schedule.region));
+    parallel::for_each(regions, buffers, |(region, output), buffer| {
+        stage.run(input(region.sample), &region, output, buffer.elements());
+    });
+}
+
+/// Consecutive pieces of `size` along an axis, the last one maybe shorter, with their ranges.
+fn chunks<T>(
+    view: ArrayViewMut3<'_, T>,
+    axis: usize,
+    size: usize,
+) -> impl Iterator<Item = (Range<usize>, ArrayViewMut3<'_, T>)> {
+    let mut rest = Some((0, view));
+    core::iter::from_fn(move || {
+        let (start, view) = rest.take()?;
+        let len = view.len_of(Axis(axis));
+        if len == 0 {
+            return None;
+        }
+        let size = size.min(len);
+        let (piece, after) = view.split_at(Axis(axis), size);
+        rest = Some((start + size, after));
+        Some((start..start + size, piece))
+    })
+}

@@ -1,0 +1,143 @@
+//! The element types: floats with vectors, integers exact in their own type.
+
+use core::fmt::Debug;
+
+use num_traits::{One, Zero};
+
+use crate::simd::{Isa, Kernel, Scalar, launch_on_all};
+
+/// An element of the tensors: `f32`, `f64`, or an integer from 8 to 64 bits.
+///
+/// Integers are multiplied and summed in their own type and wrap around on overflow, so widen them
+/// first where sums need more room. The trait is sealed.
+pub trait Element: Kernels + Debug + Default + PartialEq + PartialOrd + Zero + One + Send + Sync + 'static {}
+
+/// A floating-point [`Element`]: what deformable convolution works on.
+pub trait Float: Element + num_traits::Float {}
+
+/// What the kernels need of an element. Not nameable outside this crate, which seals [`Element`].
+pub trait Kernels: Copy {
+    /// Zero.
+    const ZERO: Self;
+    /// Whether it is a floating-point type.
+    const FLOATING: bool;
+    /// The type's name.
+    const NAME: &'static str;
+
+    /// `self * factor + addend`, rounded once; wrapping for integers.
+    fn fma(self, factor: Self, addend: Self) -> Self;
+    /// `self + other`; wrapping for integers.
+    fn plus(self, other: Self) -> Self;
+    /// Neither NaN nor infinite.
+    fn finite(self) -> bool;
+    /// The value of a smooth activation. Integers have none: see [`FLOATING`](Self::FLOATING).
+    fn curve(self, curve: Curve) -> Self;
+    /// Runs a kernel compiled for an instruction set.
+    fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
+}
+
+/// The smooth activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// `x / (1 + e^-x)`.
+    Silu,
+    /// `x min(max(x + 3, 0), 6) / 6`.
+    HardSwish,
+    /// `x (1 + erf(x / √2)) / 2`.
+    Gelu,
+    /// `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`.
+    GeluTanh,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+    /// `tanh(x)`.
+    Tanh,
+}
+
+macro_rules! float {
+    ($type:ident, $exp:path, $tanh:path, $erf:path) => {
+        impl Element for $type {}
+        impl Float for $type {}
+
+        impl Kernels for $type {
+            const ZERO: Self = 0.0;
+            const FLOATING: bool = true;
+            const NAME: &'static str = stringify!($type);
+
+            #[inline(always)]
+            fn fma(self, factor: Self, addend: Self) -> Self {
+                $type::mul_add(self, factor, addend)
+            }
+
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                self + other
+            }
+
+            #[inline(always)]
+            fn finite(self) -> bool {
+                self.is_finite()
+            }
+
+            fn curve(self, curve: Curve) -> Self {
+                // √(2/π)
+                const SLOPE: $type = 0.797_884_560_802_865_4_f64 as $type;
+                let x = self;
+                match curve {
+                    Curve::Silu => x / (1.0 + $exp(-x)),
+                    // `clamp` keeps a NaN.
+                    Curve::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+                    Curve::Gelu => 0.5 * x * (1.0 + $erf(x * core::$type::consts::FRAC_1_SQRT_2)),
+                    Curve::GeluTanh => 0.5 * x * (1.0 + $tanh(SLOPE * (x + 0.044715 * x * x * x))),
+                    Curve::Sigmoid => 1.0 / (1.0 + $exp(-x)),
+                    Curve::Tanh => $tanh(x),
+                }
+            }
+
+            #[inline]
+            fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output {
+                launch_on_all!(isa, kernel)
+            }
+        }
+    };
+}
+
+float!(f32, libm::expf, libm::tanhf, libm::erff);
+float!(f64, libm::exp, libm::tanh, libm::erf);
+
+macro_rules! integers {
+    ($($type:ident)*) => {$(
+        impl Element for $type {}
+
+        impl Kernels for $type {
+            const ZERO: Self = 0;
+            const FLOATING: bool = false;
+            const NAME: &'static str = stringify!($type);
+
+            #[inline(always)]
+            fn fma(self, factor: Self, addend: Self) -> Self {
+                self.wrapping_mul(factor).wrapping_add(addend)
+            }
+
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+
+            #[inline(always)]
+            fn finite(self) -> bool {
+                true
+            }
+
+            fn curve(self, curve: Curve) -> Self {
+                unreachable!("layers refuse {curve:?} for integers")
+            }
+
+            #[inline]
+            fn launch<K: Kernel<Self>>(_: Isa, kernel: K) -> K::Output {
+                kernel.run(Scalar)
+            }
+        }
+    )*};
+}
+
+integers!(i8 i16 i32 i64 u8 u16 u32 u64);

@@ -1,0 +1,38 @@
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_code)]
+
+mod activation;
+mod algo;
+mod config;
+mod element;
+mod error;
+mod gemm;
+mod geometry;
+mod kernels;
+mod numerics;
+mod ops;
+mod padding;
+mod parallel;
+mod plan;
+pub mod reference;
+mod scratch;
+#[allow(unsafe_code, reason = "target features, loads and stores: see the module's documentation")]
+mod simd;
+
+pub use activation::Activation;
+pub use config::{Conv2d, IntoPair, ReceptiveField, receptive_field};
+pub use element::{Element, Float};
+pub use error::{Axis, Error};
+pub use ndarray;
+pub use numerics::{Numerics, SUMMATION_BLOCK};
+pub use ops::Options;
+pub use ops::deformable::{DeformConv2dLayer, DeformInput, deform_conv2d};
+pub use ops::separable::{
+    DepthwiseSeparableLayer, DepthwiseSeparableWeights, SpatiallySeparableLayer, SpatiallySeparableWeights,
+    depthwise_separable_conv2d, spatially_separable_conv2d,
+};
+pub use ops::standard::{Conv2dLayer, conv1d, conv2d, flip};
+pub use ops::transposed::{ConvTranspose2dLayer, conv_transpose1d, conv_transpose2d};
+pub use padding::{Padding, PaddingMode, Pads};
+pub use scratch::Workspace;
+pub use simd::Isa;

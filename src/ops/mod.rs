@@ -1,0 +1,160 @@
+//! The public operations: check the tensors, work out the sizes, plan, run.
+
+mod check;
+pub(crate) mod deformable;
+pub(crate) mod separable;
+pub(crate) mod standard;
+pub(crate) mod transposed;
+
+use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
+
+use crate::activation::Activation;
+use crate::element::Element;
+use crate::error::Error;
+use crate::gemm::blocking::{Tile, pixels_per_block};
+use crate::geometry::Problem;
+use crate::plan::schedule::Demand;
+use crate::scratch::Workspace;
+use crate::simd::Isa;
+
+/// What a layer may be told beyond its configuration.
+///
+/// ```
+/// use ndconv::{Activation, Conv2d, Conv2dLayer, Isa, Options};
+/// use ndarray::{Array4, array};
+///
+/// let config = Conv2d::pointwise(1, 2);
+/// let weight = Array4::from_shape_vec((2, 1, 1, 1), vec![1.0f32, -1.0]).unwrap();
+/// let options = Options::new().activation(Activation::Relu).isa(Isa::SCALAR);
+/// let layer = Conv2dLayer::with_options(&config, &weight, Some(&array![0.5, 0.5]), options)?;
+/// let output = layer.run(&Array4::from_elem((1, 1, 1, 1), 2.0))?;
+/// assert_eq!(output.into_raw_vec_and_offset().0, [2.5, 0.0]);
+/// # Ok::<(), ndconv::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options<T> {
+    activation: Activation<T>,
+    isa: Isa,
+}
+
+impl<T: Element> Options<T> {
+    /// No activation, and the widest instruction set of this machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Options { activation: Activation::None, isa: Isa::best() }
+    }
+
+    /// Applies a function to every element of the output while it is in cache.
+    #[must_use]
+    pub fn activation(mut self, activation: Activation<T>) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// Uses an instruction set. In [`Numerics::Exact`](crate::Numerics::Exact) the bits do not depend on it.
+    #[must_use]
+    pub fn isa(mut self, isa: Isa) -> Self {
+        self.isa = isa;
+        self
+    }
+}
+
+impl<T: Element> Default for Options<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An operation on one input, ready to run.
+trait Operation<T: Element> {
+    /// The sizes for an input of these sizes.
+    fn problem(&self, input: (usize, usize, usize, usize)) -> Result<Problem, Error>;
+
+    /// Computes into an output of the right size.
+    fn compute(
+        &self,
+        problem: &Problem,
+        input: ArrayView4<'_, T>,
+        output: ArrayViewMut4<'_, T>,
+        workspace: &mut Workspace<T>,
+    );
+}
+
+fn run<T: Element>(operation: &impl Operation<T>, input: &ArrayRef4<T>) -> Result<Array4<T>, Error> {
+    let problem = operation.problem(input.dim())?;
+    let mut output = Array4::zeros(problem.output_dim());
+    operation.compute(&problem, input.view(), output.view_mut(), &mut Workspace::new());
+    Ok(output)
+}
+
+fn run_into<T: Element>(
+    operation: &impl Operation<T>,
+    input: &ArrayRef4<T>,
+    output: &mut ArrayRef4<T>,
+    workspace: &mut Workspace<T>,
+) -> Result<(), Error> {
+    let problem = operation.problem(input.dim())?;
+    check::output(&problem, output.dim())?;
+    operation.compute(&problem, input.view(), output.view_mut(), workspace);
+    Ok(())
+}
+
+/// The calls that layers on one input share.
+macro_rules! layer_calls {
+    () => {
+        /// The shape of the output for an input of this shape.
+        ///
+        /// # Errors
+        /// An input that does not fit the configuration.
+        pub fn output_shape(&self, input: [usize; 4]) -> Result<[usize; 4], Error> {
+            let [n, c, h, w] = input;
+            Ok(self.problem((n, c, h, w))?.output_dim().into())
+        }
+
+        /// Computes into a new array.
+        ///
+        /// # Errors
+        /// An input that does not fit the configuration.
+        pub fn run(&self, input: &ArrayRef4<T>) -> Result<Array4<T>, Error> {
+            super::run(self, input)
+        }
+
+        /// Computes into the caller's array, of any memory layout.
+        ///
+        /// # Errors
+        /// An input that does not fit the configuration, or an output of the wrong shape.
+        pub fn run_into(&self, input: &ArrayRef4<T>, output: &mut ArrayRef4<T>) -> Result<(), Error> {
+            super::run_into(self, input, output, &mut Workspace::new())
+        }
+
+        /// [`run_into`](Self::run_into) with working memory that is kept from call to call.
+        ///
+        /// # Errors
+        /// As [`run_into`](Self::run_into).
+        pub fn run_into_with(
+            &self,
+            input: &ArrayRef4<T>,
+            output: &mut ArrayRef4<T>,
+            workspace: &mut Workspace<T>,
+        ) -> Result<(), Error> {
+            super::run_into(self, input, output, workspace)
+        }
+    };
+}
+use layer_calls;
+
+/// What a problem asks of the machine, when computed by one stage per phase.
+fn demand<T: Element>(problem: &Problem, isa: Isa, phases: [usize; 2], macs: u64) -> Demand {
+    let tile = Tile::of::<T>(isa);
+    let per_group = problem.out_channels_per_group();
+    Demand {
+        batch: problem.batch,
+        channels: problem.out_channels,
+        channel_grain: if problem.groups == 1 { tile.panel_rows(per_group) } else { per_group },
+        output: problem.output,
+        phases,
+        pixel_limit: pixels_per_block::<T>(),
+        lanes: tile.lanes,
+        macs: macs.saturating_mul(problem.batch as u64),
+    }
+}

@@ -1,0 +1,390 @@
+//! Separable convolutions: one large step as two small ones.
+
+use ndarray::{Array4, ArrayRef1, ArrayRef4, ArrayView4, ArrayViewMut4, Axis as NdAxis};
+
+use super::{Operation, Options, check, demand, layer_calls};
+use crate::activation::Activation;
+use crate::algo::chain::Chain;
+use crate::algo::drive;
+use crate::config::Conv2d;
+use crate::element::Element;
+use crate::error::{Axis, Error};
+use crate::geometry::{self, Problem};
+use crate::padding::{Padding, PaddingMode, Pads};
+use crate::parallel;
+use crate::plan::ConvolutionPlan;
+use crate::plan::schedule::Demand;
+use crate::scratch::Workspace;
+use crate::simd::Isa;
+
+/// Elements between the two steps that a thread holds at a time; a few more where one pixel has more channels.
+const HELD: usize = 64 << 10;
+
+/// Two convolutions, the second without padding.
+#[derive(Clone, Debug)]
+struct Pair<T> {
+    first: ConvolutionPlan<T>,
+    second: ConvolutionPlan<T>,
+    /// Channels between the two.
+    middle: usize,
+    isa: Isa,
+    between: Activation<T>,
+    activation: Activation<T>,
+}
+
+impl<T: Element> Pair<T> {
+    /// Runs both: `first` and `second` are the sizes of the steps, `columns` those of the first's output that count.
+    fn compute(
+        &self,
+        first: &Problem,
+        second: &Problem,
+        columns: core::ops::Range<usize>,
+        macs: u64,
+        input: ArrayView4<'_, T>,
+        output: ArrayViewMut4<'_, T>,
+        workspace: &mut Workspace<T>,
+    ) {
+        let span = |axis: usize| first.output[axis] - (second.output[axis] - 1) * second.stride[axis];
+        let chain = Chain {
+            first: self.first.stage(first, &self.between),
+            second: self.second.stage(second, &self.activation),
+            middle: self.middle,
+            stride: second.stride,
+            effective: [span(0), span(1)],
+            columns,
+        };
+        let whole = demand::<T>(second, self.isa, [1, 1], macs);
+        let held = (HELD / self.middle / second.stride[0] / second.stride[1]).max(whole.lanes);
+        // Every region makes all that lies between, so the channels stay together.
+        let demand = Demand { channel_grain: whole.channels, pixel_limit: whole.pixel_limit.min(held), ..whole };
+        let schedule = demand.schedule(parallel::threads());
+        drive(&chain, |sample| input.clone().index_axis_move(NdAxis(0), sample), output, schedule, workspace);
+    }
+}
+
+/// The tensors of a depthwise-separable convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct DepthwiseSeparableWeights<'a, T> {
+    /// `[in * multiplier, 1, kh, kw]`.
+    pub depthwise: &'a ArrayRef4<T>,
+    /// `[in * multiplier]`, or none.
+    pub depthwise_bias: Option<&'a ArrayRef1<T>>,
+    /// `[out, in * multiplier / groups, 1, 1]`.
+    pub pointwise: &'a ArrayRef4<T>,
+    /// `[out]`, if the configuration has a bias.
+    pub bias: Option<&'a ArrayRef1<T>>,
+}
+
+/// A depthwise-separable convolution: depthwise, an optional activation, pointwise (Howard et al., "MobileNets", 2017).
+///
+/// The configuration is that of the dense convolution that it stands for: kernel, stride, padding and dilation
+/// are the depthwise step's, groups and bias the pointwise step's. The result is that of the two steps, bit for bit, but
+/// the tensor between them is never in memory as a whole.
+///
+/// ```
+/// use ndconv::{Activation, Conv2d, DepthwiseSeparableLayer, DepthwiseSeparableWeights, Options};
+/// use ndarray::Array4;
+///
+/// let config = Conv2d::new(8, 16, 3).stride(2).padding(1).bias(false);
+/// let depthwise = Array4::from_elem((8, 1, 3, 3), 0.1f32);
+/// let pointwise = Array4::from_elem((16, 8, 1, 1), 0.2f32);
+/// let weights =
+///     DepthwiseSeparableWeights { depthwise: &depthwise, depthwise_bias: None, pointwise: &pointwise, bias: None };
+/// let layer = DepthwiseSeparableLayer::new(&config, weights, Activation::relu6(), Options::new())?;
+/// assert_eq!(layer.run(&Array4::ones((1, 8, 32, 32)))?.dim(), (1, 16, 16, 16));
+/// # Ok::<(), ndconv::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct DepthwiseSeparableLayer<T> {
+    config: Conv2d,
+    depthwise: Conv2d,
+    pointwise: Conv2d,
+    pair: Pair<T>,
+}
+
+impl<T: Element> DepthwiseSeparableLayer<T> {
+    /// Packs the weights. `between` is applied between the steps, the options' activation after them.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the configuration, or tensors or activations that do not fit it.
+    pub fn new(
+        config: &Conv2d,
+        weights: DepthwiseSeparableWeights<'_, T>,
+        between: Activation<T>,
+        options: Options<T>,
+    ) -> Result<Self, Error> {
+        geometry::validate(config)?;
+        let middle = weights.depthwise.dim().0;
+        multiple("depthwise", middle, config.in_channels, "input channels")?;
+        multiple("depthwise", middle, config.groups, "groups")?;
+        let depthwise = Conv2d { out_channels: middle, groups: config.in_channels, bias: false, ..*config };
+        let pointwise = Conv2d::pointwise(middle, config.out_channels).groups(config.groups).bias(config.bias);
+        geometry::validate(&depthwise)?;
+        geometry::validate(&pointwise)?;
+        check::weight("depthwise", &depthwise, weights.depthwise.dim())?;
+        check::weight("pointwise", &pointwise, weights.pointwise.dim())?;
+        let middle_bias =
+            weights.depthwise_bias.map(|bias| check::channel_bias("depthwise_bias", bias, middle)).transpose()?;
+        let bias = check::bias(config, weights.bias)?;
+        between.validate(middle)?;
+        options.activation.validate(config.out_channels)?;
+        let pair = Pair {
+            first: ConvolutionPlan::new(&depthwise, options.isa, weights.depthwise.view(), middle_bias),
+            second: ConvolutionPlan::new(&pointwise, options.isa, weights.pointwise.view(), bias),
+            middle,
+            isa: options.isa,
+            between,
+            activation: options.activation,
+        };
+        Ok(DepthwiseSeparableLayer { config: *config, depthwise, pointwise, pair })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Conv2d {
+        &self.config
+    }
+
+    /// The configurations of the two steps, depthwise and pointwise: what to ask for parameters and MACs.
+    #[must_use]
+    pub fn steps(&self) -> [Conv2d; 2] {
+        [self.depthwise, self.pointwise]
+    }
+
+    layer_calls!();
+}
+
+impl<T: Element> Operation<T> for DepthwiseSeparableLayer<T> {
+    fn problem(&self, input: (usize, usize, usize, usize)) -> Result<Problem, Error> {
+        Problem::convolution(&self.config, input)
+    }
+
+    fn compute(
+        &self,
+        problem: &Problem,
+        input: ArrayView4<'_, T>,
+        output: ArrayViewMut4<'_, T>,
+        workspace: &mut Workspace<T>,
+    ) {
+        let first = Problem { out_channels: self.pair.middle, groups: problem.in_channels, ..*problem };
+        let second = Problem {
+            in_channels: self.pair.middle,
+            input: problem.output,
+            stride: [1, 1],
+            pads: Pads::default(),
+            mode: PaddingMode::Zeros,
+            ..*problem
+        };
+        let macs = sum_of(self.depthwise.macs(problem.input), self.pointwise.macs(problem.output));
+        self.pair.compute(&first, &second, 0..problem.output[1], macs, input, output, workspace);
+    }
+}
+
+/// The tensors of a spatially separable convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct SpatiallySeparableWeights<'a, T> {
+    /// `[middle, in / groups, kh, 1]`.
+    pub vertical: &'a ArrayRef4<T>,
+    /// `[out, middle / groups, 1, kw]`.
+    pub horizontal: &'a ArrayRef4<T>,
+    /// `[out]`, if the configuration has a bias.
+    pub bias: Option<&'a ArrayRef1<T>>,
+}
+
+/// A spatially separable convolution: `kh x 1`, then `1 x kw`.
+///
+/// The configuration is that of the full kernel; its groups count in both steps, so with one group per channel every
+/// channel is filtered by itself, and with one group the steps are dense. How many channels lie between them is up
+/// to the weights. The result is that of the two steps, bit for bit, but the tensor between them is never in
+/// memory as a whole. For a kernel that is an outer product it is the full convolution up to rounding.
+///
+/// ```
+/// use ndconv::{Conv2d, Options, SpatiallySeparableLayer, SpatiallySeparableWeights, conv2d};
+/// use ndarray::{Array4, array};
+///
+/// // Sobel: [1 2 1]ᵀ [1 0 -1].
+/// let config = Conv2d::new(1, 1, 3).padding(1).bias(false);
+/// let weights = SpatiallySeparableWeights {
+///     vertical: &array![[[[1], [2], [1]]]],
+///     horizontal: &array![[[[1, 0, -1]]]],
+///     bias: None,
+/// };
+/// let image = Array4::from_shape_fn((1, 1, 5, 6), |(_, _, y, x)| (y * y + 3 * x) as i32);
+/// let full = array![[[[1, 0, -1], [2, 0, -2], [1, 0, -1]]]];
+/// let layer = SpatiallySeparableLayer::new(&config, weights, Options::new())?;
+/// assert_eq!(layer.run(&image)?, conv2d(&config, &image, &full, None)?);
+/// # Ok::<(), ndconv::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SpatiallySeparableLayer<T> {
+    config: Conv2d,
+    vertical: Conv2d,
+    horizontal: Conv2d,
+    pair: Pair<T>,
+}
+
+impl<T: Element> SpatiallySeparableLayer<T> {
+    /// Packs the weights.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the configuration, or tensors or an activation that do not fit it.
+    pub fn new(config: &Conv2d, weights: SpatiallySeparableWeights<'_, T>, options: Options<T>) -> Result<Self, Error> {
+        geometry::validate(config)?;
+        let middle = weights.vertical.dim().0;
+        multiple("vertical", middle, config.groups, "groups")?;
+        let ([kh, kw], [sh, sw], [dh, dw]) = (config.kernel, config.stride, config.dilation);
+        let none = Padding::Valid;
+        let vertical = Conv2d {
+            out_channels: middle,
+            kernel: [kh, 1],
+            stride: [sh, 1],
+            dilation: [dh, 1],
+            bias: false,
+            ..*config
+        };
+        let horizontal = Conv2d {
+            in_channels: middle,
+            kernel: [1, kw],
+            stride: [1, sw],
+            dilation: [1, dw],
+            padding: none,
+            ..*config
+        };
+        geometry::validate(&vertical)?;
+        geometry::validate(&horizontal)?;
+        check::weight("vertical", &vertical, weights.vertical.dim())?;
+        check::weight("horizontal", &horizontal, weights.horizontal.dim())?;
+        let bias = check::bias(config, weights.bias)?;
+        options.activation.validate(config.out_channels)?;
+        let pair = Pair {
+            first: ConvolutionPlan::new(&vertical, options.isa, weights.vertical.view(), None),
+            second: ConvolutionPlan::new(&horizontal, options.isa, weights.horizontal.view(), bias),
+            middle,
+            isa: options.isa,
+            between: Activation::None,
+            activation: options.activation,
+        };
+        Ok(SpatiallySeparableLayer { config: *config, vertical, horizontal, pair })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Conv2d {
+        &self.config
+    }
+
+    layer_calls!();
+}
+
+impl<T: Element> Operation<T> for SpatiallySeparableLayer<T> {
+    fn problem(&self, input: (usize, usize, usize, usize)) -> Result<Problem, Error> {
+        Problem::convolution(&self.config, input)
+    }
+
+    fn compute(
+        &self,
+        problem: &Problem,
+        input: ArrayView4<'_, T>,
+        output: ArrayViewMut4<'_, T>,
+        workspace: &mut Workspace<T>,
+    ) {
+        // The vertical step runs on the padded columns as well, so that the horizontal one needs no padding.
+        let Pads { left, right, .. } = problem.pads;
+        let [rows, width] = [problem.output[0], problem.input[1]];
+        let middle = [rows, width + left + right];
+        let [sh, sw] = problem.stride;
+        let first = Problem { out_channels: self.pair.middle, output: middle, stride: [sh, 1], ..*problem };
+        let second = Problem {
+            in_channels: self.pair.middle,
+            input: middle,
+            stride: [1, sw],
+            pads: Pads::default(),
+            mode: PaddingMode::Zeros,
+            ..*problem
+        };
+        // What lies in the padding between the steps is a zero, not a sum of products with zeros.
+        let columns = if problem.mode == PaddingMode::Zeros { left..left + width } else { 0..middle[1] };
+        let steps = [
+            Conv2d { padding: Padding::Valid, ..self.vertical }.macs([problem.input[0].max(self.reach()), middle[1]]),
+            self.horizontal.macs(middle),
+        ];
+        let macs = steps.into_iter().fold(0, |sum, macs| sum_of(Ok(sum), macs));
+        self.pair.compute(&first, &second, columns, macs, input, output, workspace);
+    }
+}
+
+impl<T> SpatiallySeparableLayer<T> {
+    /// Rows of a window.
+    fn reach(&self) -> usize {
+        (self.config.kernel[0] - 1) * self.config.dilation[0] + 1
+    }
+}
+
+/// The channels of `argument`'s output must be a multiple, and some.
+fn multiple(argument: &'static str, channels: usize, of: usize, what: &str) -> Result<(), Error> {
+    if channels == 0 || channels % of != 0 {
+        return Err(Error::shape(argument, Axis::OutputChannels, channels, format!("a multiple of {of} {what}")));
+    }
+    Ok(())
+}
+
+/// A count for scheduling only, where too large is as good as any.
+fn sum_of(a: Result<u64, Error>, b: Result<u64, Error>) -> u64 {
+    a.unwrap_or(u64::MAX).saturating_add(b.unwrap_or(u64::MAX))
+}
+
+/// [`DepthwiseSeparableLayer`] for one call, without activations.
+///
+/// A cross-correlation, kernels not flipped. Arguments may have any memory layout.
+///
+/// ```
+/// use ndconv::{Conv2d, DepthwiseSeparableWeights, depthwise_separable_conv2d};
+/// use ndarray::{Array4, array};
+///
+/// let config = Conv2d::new(2, 1, [1, 2]).bias(false);
+/// let weights = DepthwiseSeparableWeights {
+///     depthwise: &array![[[[1, 1]]], [[[1, -1]]]],
+///     depthwise_bias: None,
+///     pointwise: &array![[[[1]], [[10]]]],
+///     bias: None,
+/// };
+/// let output = depthwise_separable_conv2d(&config, &array![[[[1, 2, 3]], [[4, 6, 9]]]], weights)?;
+/// assert_eq!(output, array![[[[3 - 20, 5 - 30]]]]);
+/// # Ok::<(), ndconv::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`DepthwiseSeparableLayer::new`] and [`DepthwiseSeparableLayer::run`].
+pub fn depthwise_separable_conv2d<T: Element>(
+    config: &Conv2d,
+    input: &ArrayRef4<T>,
+    weights: DepthwiseSeparableWeights<'_, T>,
+) -> Result<Array4<T>, Error> {
+    DepthwiseSeparableLayer::new(config, weights, Activation::None, Options::new())?.run(input)
+}
+
+/// [`SpatiallySeparableLayer`] for one call, without an activation.
+///
+/// A cross-correlation, kernels not flipped. Arguments may have any memory layout.
+///
+/// ```
+/// use ndconv::{Conv2d, SpatiallySeparableWeights, spatially_separable_conv2d};
+/// use ndarray::{Array4, array};
+///
+/// let config = Conv2d::new(1, 1, 2).bias(false);
+/// let weights =
+///     SpatiallySeparableWeights { vertical: &array![[[[1], [2]]]], horizontal: &array![[[[1, 10]]]], bias: None };
+/// let output = spatially_separable_conv2d(&config, &array![[[[1, 2], [3, 4]]]], weights)?;
+/// assert_eq!(output, array![[[[7 + 10 * 10]]]]);
+/// # Ok::<(), ndconv::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`SpatiallySeparableLayer::new`] and [`SpatiallySeparableLayer::run`].
+pub fn spatially_separable_conv2d<T: Element>(
+    config: &Conv2d,
+    input: &ArrayRef4<T>,
+    weights: SpatiallySeparableWeights<'_, T>,
+) -> Result<Array4<T>, Error> {
+    SpatiallySeparableLayer::new(config, weights, Options::new())?.run(input)
+}

@@ -1,0 +1,37 @@
+//! Which recipe a configuration gets.
+
+use crate::algo::implicit_gemm::Window;
+use crate::algo::transposed::AxisPhase;
+use crate::config::Conv2d;
+use crate::gemm::blocking::Tile;
+use crate::plan::recipe::{PhaseProduct, Product, Recipe};
+
+/// For a standard or a deformable convolution.
+pub(crate) fn convolution(config: &Conv2d, tile: Tile) -> Recipe {
+    Recipe::ImplicitGemm(Product {
+        panel_rows: tile.panel_rows(config.out_channels / config.groups),
+        window: Window::dense(config.kernel, config.dilation, config.in_channels / config.groups),
+    })
+}
+
+/// For a transposed convolution.
+pub(crate) fn transposed(config: &Conv2d, tile: Tile) -> Recipe {
+    let along = |axis: usize| AxisPhase::all(config.kernel[axis], config.stride[axis], config.dilation[axis]);
+    let (rows, columns) = (along(0), along(1));
+    let panel_rows = tile.panel_rows(config.out_channels / config.groups);
+    let pairs = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
+    let phases = pairs.map(|(row, column)| {
+        let taps: Vec<(usize, [isize; 2])> = row
+            .taps
+            .iter()
+            .flat_map(|&(i, y)| column.taps.iter().map(move |&(j, x)| (i * config.kernel[1] + j, [y, x])))
+            .collect();
+        let window = Window::sparse(&taps, config.kernel[0] * config.kernel[1], config.in_channels / config.groups);
+        PhaseProduct {
+            residues: [row.residue, column.residue],
+            positions: taps.iter().map(|&(position, _)| position).collect(),
+            product: Product { panel_rows, window },
+        }
+    });
+    Recipe::Phases(phases.collect())
+}

@@ -1,0 +1,142 @@
+//! From recipes to plans: weights in the order in which they will be read.
+
+use ndarray::ArrayView4;
+
+use crate::activation::Activation;
+use crate::algo::implicit_gemm::{ImplicitGemm, Weights, Window};
+use crate::algo::transposed::borders::Borders;
+use crate::algo::transposed::{Phase, Transposed};
+use crate::config::Conv2d;
+use crate::element::Element;
+use crate::gemm::PackedWeights;
+use crate::gemm::blocking::Tile;
+use crate::geometry::Problem;
+use crate::padding::PaddingMode;
+use crate::plan::choose;
+use crate::plan::recipe::{Product, Recipe};
+use crate::simd::Isa;
+
+/// A standard or deformable convolution with its weights.
+#[derive(Clone, Debug)]
+pub(crate) struct ConvolutionPlan<T> {
+    window: Window,
+    weights: Weights<T>,
+}
+
+impl<T: Element> ConvolutionPlan<T> {
+    pub(crate) fn new(config: &Conv2d, isa: Isa, weight: ArrayView4<'_, T>, bias: Option<Vec<T>>) -> Self {
+        let Recipe::ImplicitGemm(product) = choose::convolution(config, Tile::of::<T>(isa)) else {
+            unreachable!("a convolution is one product");
+        };
+        let taps = config.in_channels / config.groups * product.window.len();
+        let rows = config.out_channels / config.groups;
+        let weight = weight.as_standard_layout();
+        let weight = weight.as_slice().expect("standard layout");
+        let at = |group: usize, row: usize, tap: usize| weight[(group * rows + row) * taps + tap];
+        Self::from_product(product, isa, [config.groups, rows], bias, at)
+    }
+
+    fn from_product(
+        Product { panel_rows, window }: Product,
+        isa: Isa,
+        [groups, rows]: [usize; 2],
+        bias: Option<Vec<T>>,
+        weight: impl Fn(usize, usize, usize) -> T,
+    ) -> Self {
+        let packed = PackedWeights::new([groups, rows, panel_rows], window.block_ends().to_vec(), weight);
+        ConvolutionPlan { window, weights: Weights { isa, packed, bias } }
+    }
+
+    pub(crate) fn weights(&self) -> &Weights<T> {
+        &self.weights
+    }
+
+    /// The stage for inputs of the problem's size.
+    pub(crate) fn stage<'a>(&'a self, problem: &Problem, activation: &'a Activation<T>) -> ImplicitGemm<'a, T> {
+        let origin = problem.pads.begins().map(|pad| -(pad as isize));
+        self.stage_at(problem.stride, origin, problem.mode, activation)
+    }
+
+    fn stage_at<'a>(
+        &'a self,
+        step: [usize; 2],
+        origin: [isize; 2],
+        mode: PaddingMode,
+        activation: &'a Activation<T>,
+    ) -> ImplicitGemm<'a, T> {
+        ImplicitGemm { weights: &self.weights, window: &self.window, activation, step, origin, mode }
+    }
+}
+
+/// A transposed convolution with its weights.
+#[derive(Clone, Debug)]
+pub(crate) struct TransposedPlan<T> {
+    isa: Isa,
+    phases: Vec<([usize; 2], ConvolutionPlan<T>)>,
+    bias: Option<Vec<T>>,
+    finite: bool,
+    /// For [`Borders`], where they are needed.
+    borders: Option<Vec<T>>,
+}
+
+impl<T: Element> TransposedPlan<T> {
+    pub(crate) fn new(config: &Conv2d, isa: Isa, weight: ArrayView4<'_, T>, bias: Option<Vec<T>>) -> Self {
+        let Recipe::Phases(recipes) = choose::transposed(config, Tile::of::<T>(isa)) else {
+            unreachable!("a transposed convolution is computed by phases");
+        };
+        let taps = config.kernel[0] * config.kernel[1];
+        let (groups, rows) = (config.groups, config.out_channels / config.groups);
+        let in_channels = config.in_channels / config.groups;
+        let weight = weight.as_standard_layout();
+        let weight = weight.as_slice().expect("standard layout");
+        // Weight of an input channel of a group, an output channel of it, and a position in the flipped kernel.
+        let at = |group: usize, channel: usize, row: usize, position: usize| {
+            weight[((group * in_channels + channel) * rows + row) * taps + taps - 1 - position]
+        };
+        let phases = recipes.into_iter().map(|phase| {
+            let len = phase.positions.len();
+            let of_phase = |group: usize, row: usize, tap: usize| at(group, tap / len, row, phase.positions[tap % len]);
+            let plan = ConvolutionPlan::from_product(phase.product, isa, [groups, rows], bias.clone(), of_phase);
+            (phase.residues, plan)
+        });
+        let phases = phases.collect();
+        let finite = weight.iter().all(|weight| weight.finite());
+        let borders = (!finite || config.padding_mode != PaddingMode::Zeros).then(|| {
+            let channels = (0..groups).flat_map(|group| (0..in_channels).map(move |channel| (group, channel)));
+            let columns = channels.flat_map(|(group, channel)| (0..taps).map(move |tap| (group, channel, tap)));
+            columns.flat_map(|(group, channel, tap)| (0..rows).map(move |row| at(group, channel, row, tap))).collect()
+        });
+        TransposedPlan { isa, phases, bias, finite, borders }
+    }
+
+    /// The stage for inputs of the problem's size.
+    pub(crate) fn stage<'a>(
+        &'a self,
+        config: &Conv2d,
+        problem: &'a Problem,
+        activation: &'a Activation<T>,
+    ) -> Transposed<'a, T, ImplicitGemm<'a, T>> {
+        let phase = |(residues, plan): &'a ([usize; 2], ConvolutionPlan<T>)| Phase {
+            residues: *residues,
+            stage: plan.stage_at([1, 1], [0, 0], PaddingMode::Zeros, &Activation::None),
+        };
+        let bias = self.bias.as_deref();
+        let borders = self.borders.as_deref().map(|weights| Borders {
+            isa: self.isa,
+            problem,
+            kernel: config.kernel,
+            dilation: config.dilation,
+            weights,
+            bias,
+            finite: self.finite,
+        });
+        Transposed {
+            phases: self.phases.iter().map(phase).collect(),
+            stride: problem.stride,
+            crop: problem.pads.begins(),
+            bias,
+            activation,
+            borders,
+        }
+    }
+}

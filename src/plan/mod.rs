@@ -1,0 +1,14 @@
+//! From a configuration to something that can run.
+//!
+//! ```text
+//! choose    configuration + machine   → Recipe     pure: what will run, as data
+//! lower     Recipe + weights          → Plan       packs the weights in the recipe's order
+//! schedule  sizes + threads           → Schedule   which piece each thread computes
+//! ```
+
+pub(crate) mod choose;
+pub(crate) mod lower;
+pub(crate) mod recipe;
+pub(crate) mod schedule;
+
+pub(crate) use lower::{ConvolutionPlan, TransposedPlan};

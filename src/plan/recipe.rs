@@ -1,0 +1,30 @@
+//! What will run, as plain data: comparable, printable, made without looking at a weight.
+
+use crate::algo::implicit_gemm::Window;
+
+/// A matrix product over a window of taps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Product {
+    /// Rows of a weight panel.
+    pub(crate) panel_rows: usize,
+    pub(crate) window: Window,
+}
+
+/// One phase of a transposed convolution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PhaseProduct {
+    /// Of rows and columns, modulo the stride.
+    pub(crate) residues: [usize; 2],
+    /// Each tap's position in the flipped kernel, in ascending order.
+    pub(crate) positions: Vec<usize>,
+    pub(crate) product: Product,
+}
+
+/// How an operation is computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Recipe {
+    /// One implicit matrix product.
+    ImplicitGemm(Product),
+    /// One implicit matrix product for each phase of the output that any tap reaches.
+    Phases(Vec<PhaseProduct>),
+}

@@ -1,0 +1,91 @@
+//! Separable convolutions, by definition: two steps.
+
+use ndarray::{Array4, ArrayRef4};
+
+use super::standard::{conv2d, sizes};
+use crate::activation::Activation;
+use crate::config::Conv2d;
+use crate::element::Element;
+use crate::error::Error;
+use crate::ops::separable::{DepthwiseSeparableWeights, SpatiallySeparableWeights};
+use crate::padding::Padding;
+
+/// Depthwise, an activation, pointwise. See [`DepthwiseSeparableLayer`](crate::DepthwiseSeparableLayer) for the settings.
+///
+/// ```
+/// use ndconv::{Activation, Conv2d, DepthwiseSeparableWeights, reference};
+/// use ndarray::array;
+///
+/// let config = Conv2d::new(1, 1, [1, 2]).bias(false);
+/// let weights = DepthwiseSeparableWeights {
+///     depthwise: &array![[[[1, -1]]]],
+///     depthwise_bias: None,
+///     pointwise: &array![[[[10]]]],
+///     bias: None,
+/// };
+/// let output =
+///     reference::depthwise_separable_conv2d(&config, &array![[[[1, 2, 0]]]], weights, &Activation::Relu)?;
+/// assert_eq!(output, array![[[[0, 20]]]]);
+/// # Ok::<(), ndconv::Error>(())
+/// ```
+///
+/// # Errors
+/// Tensors or settings that do not fit each other.
+pub fn depthwise_separable_conv2d<T: Element>(
+    config: &Conv2d,
+    input: &ArrayRef4<T>,
+    weights: DepthwiseSeparableWeights<'_, T>,
+    between: &Activation<T>,
+) -> Result<Array4<T>, Error> {
+    let middle = weights.depthwise.dim().0;
+    let depthwise = Conv2d { out_channels: middle, groups: config.in_channels, ..*config };
+    let pointwise = Conv2d::pointwise(middle, config.out_channels).groups(config.groups);
+    let mut held = conv2d(&depthwise, input, weights.depthwise, weights.depthwise_bias)?;
+    for ((_, channel, _, _), element) in held.indexed_iter_mut() {
+        *element = between.apply(*element, channel);
+    }
+    conv2d(&pointwise, &held, weights.pointwise, weights.bias)
+}
+
+/// `kh x 1`, then `1 x kw`. See [`SpatiallySeparableLayer`](crate::SpatiallySeparableLayer) for the settings.
+///
+/// ```
+/// use ndconv::{Conv2d, SpatiallySeparableWeights, reference};
+/// use ndarray::array;
+///
+/// let config = Conv2d::new(1, 1, 2).bias(false);
+/// let weights =
+///     SpatiallySeparableWeights { vertical: &array![[[[1], [2]]]], horizontal: &array![[[[1, 10]]]], bias: None };
+/// let output = reference::spatially_separable_conv2d(&config, &array![[[[1, 2], [3, 4]]]], weights)?;
+/// assert_eq!(output, array![[[[107]]]]);
+/// # Ok::<(), ndconv::Error>(())
+/// ```
+///
+/// # Errors
+/// Tensors or settings that do not fit each other.
+pub fn spatially_separable_conv2d<T: Element>(
+    config: &Conv2d,
+    input: &ArrayRef4<T>,
+    weights: SpatiallySeparableWeights<'_, T>,
+) -> Result<Array4<T>, Error> {
+    let (_, _, height, width) = input.dim();
+    let ((top, bottom, _), (left, right, _)) = (sizes(config, 0, height)?, sizes(config, 1, width)?);
+    let middle = weights.vertical.dim().0;
+    let vertical = Conv2d {
+        out_channels: middle,
+        kernel: [config.kernel[0], 1],
+        stride: [config.stride[0], 1],
+        dilation: [config.dilation[0], 1],
+        padding: Padding::Sides([top, 0, bottom, 0]),
+        ..*config
+    };
+    let horizontal = Conv2d {
+        in_channels: middle,
+        kernel: [1, config.kernel[1]],
+        stride: [1, config.stride[1]],
+        dilation: [1, config.dilation[1]],
+        padding: Padding::Sides([0, left, 0, right]),
+        ..*config
+    };
+    conv2d(&horizontal, &conv2d(&vertical, input, weights.vertical, None)?, weights.horizontal, weights.bias)
+}

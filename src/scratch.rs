@@ -1,0 +1,82 @@
+//! Working memory: a constant per thread, which the caller may keep from call to call.
+
+use crate::element::Element;
+
+/// A cache line, and a vector of the widest instruction set.
+const ALIGNMENT: usize = 64;
+
+/// Working memory that a layer's `run_into_with` uses, one buffer per thread.
+///
+/// It grows to what a call needs and keeps it. What a call needs does not depend on the batch, the
+/// height or the width beyond a limit of 2 MiB per thread for the usual numbers of channels.
+///
+/// ```
+/// use ndconv::{Conv2d, Conv2dLayer, Workspace};
+/// use ndarray::Array4;
+///
+/// let config = Conv2d::new(3, 8, 3).padding(1).bias(false);
+/// let layer = Conv2dLayer::new(&config, &Array4::<f32>::zeros((8, 3, 3, 3)), None)?;
+/// let mut workspace = Workspace::new();
+/// let mut output = Array4::zeros((1, 8, 32, 32));
+/// for _ in 0..10 {
+///     // Allocates in the first call only.
+///     layer.run_into_with(&Array4::zeros((1, 3, 32, 32)), &mut output, &mut workspace)?;
+/// }
+/// assert!(workspace.bytes() > 0);
+/// # Ok::<(), ndconv::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Workspace<T> {
+    buffers: Vec<Buffer<T>>,
+}
+
+impl<T: Element> Workspace<T> {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Workspace { buffers: Vec::new() }
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.buffers.iter().map(|buffer| buffer.storage.len() * size_of::<T>()).sum()
+    }
+
+    /// Buffers of at least `len` elements, one for each worker.
+    pub(crate) fn buffers(&mut self, workers: usize, len: usize) -> &mut [Buffer<T>] {
+        if self.buffers.len() < workers {
+            self.buffers.resize_with(workers, || Buffer { storage: Vec::new() });
+        }
+        let buffers = &mut self.buffers[..workers];
+        buffers.iter_mut().for_each(|buffer| buffer.reserve(len));
+        buffers
+    }
+}
+
+impl<T: Element> Default for Workspace<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// One worker's memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffer<T> {
+    storage: Vec<T>,
+}
+
+impl<T: Element> Buffer<T> {
+    fn reserve(&mut self, len: usize) {
+        let with_alignment = len + ALIGNMENT / size_of::<T>();
+        if self.storage.len() < with_alignment {
+            self.storage = vec![T::ZERO; with_alignment];
+        }
+    }
+
+    /// The elements, aligned to a cache line.
+    pub(crate) fn elements(&mut self) -> &mut [T] {
+        let skip = self.storage.as_ptr().align_offset(ALIGNMENT).min(self.storage.len());
+        &mut self.storage[skip..]
+    }
+}

@@ -1,0 +1,71 @@
+//! NEON.
+//!
+//! Tile: 32 registers: 8 x 3 accumulators, 3 operands; the broadcasts cost no register, since the
+//! compiler forms by-element `fmla` from splat and fma.
+
+use core::arch::aarch64::*;
+
+use crate::simd::{token, vectors};
+
+token!(
+    /// NEON.
+    Neon, "neon", ["neon"], is_aarch64_feature_detected
+);
+
+vectors!(
+    Neon, "neon", f32, float32x4_t, 4, tile 8 x 3,
+    splat vdupq_n_f32,
+    load |from: &[f32]| {
+        let from: &[f32; 4] = from.first_chunk().expect("a whole vector");
+        // SAFETY: four elements are read, and `from` has four.
+        unsafe { vld1q_f32(from.as_ptr()) }
+    },
+    store |vector, to: &mut [f32]| {
+        let to: &mut [f32; 4] = to.first_chunk_mut().expect("a whole vector");
+        // SAFETY: four elements are written, and `to` has four.
+        unsafe { vst1q_f32(to.as_mut_ptr(), vector) }
+    },
+    load_partial |from: &[f32]| {
+        let mut whole = [0.0; 4];
+        whole[..from.len()].copy_from_slice(from);
+        // SAFETY: four elements are read, and `whole` has four.
+        unsafe { vld1q_f32(whole.as_ptr()) }
+    },
+    store_partial |vector, to: &mut [f32]| {
+        let mut whole = [0.0; 4];
+        // SAFETY: four elements are written, and `whole` has four.
+        unsafe { vst1q_f32(whole.as_mut_ptr(), vector) };
+        to.copy_from_slice(&whole[..to.len()]);
+    },
+    add vaddq_f32,
+    fma |a, b, c| vfmaq_f32(c, a, b),
+);
+
+vectors!(
+    Neon, "neon", f64, float64x2_t, 2, tile 8 x 3,
+    splat vdupq_n_f64,
+    load |from: &[f64]| {
+        let from: &[f64; 2] = from.first_chunk().expect("a whole vector");
+        // SAFETY: two elements are read, and `from` has two.
+        unsafe { vld1q_f64(from.as_ptr()) }
+    },
+    store |vector, to: &mut [f64]| {
+        let to: &mut [f64; 2] = to.first_chunk_mut().expect("a whole vector");
+        // SAFETY: two elements are written, and `to` has two.
+        unsafe { vst1q_f64(to.as_mut_ptr(), vector) }
+    },
+    load_partial |from: &[f64]| {
+        let mut whole = [0.0; 2];
+        whole[..from.len()].copy_from_slice(from);
+        // SAFETY: two elements are read, and `whole` has two.
+        unsafe { vld1q_f64(whole.as_ptr()) }
+    },
+    store_partial |vector, to: &mut [f64]| {
+        let mut whole = [0.0; 2];
+        // SAFETY: two elements are written, and `whole` has two.
+        unsafe { vst1q_f64(whole.as_mut_ptr(), vector) };
+        to.copy_from_slice(&whole[..to.len()]);
+    },
+    add vaddq_f64,
+    fma |a, b, c| vfmaq_f64(c, a, b),
+);

@@ -1,0 +1,238 @@
+//! Vectors behind one small trait, and the instruction sets that implement it.
+//!
+//! A kernel is written once, as a struct with `fn run<S: Simd<T>>(self, simd: S)`, and entered through
+//! `T::launch(isa, kernel)`, which compiles it once per instruction set. A token of an instruction set
+//! exists only where the set was detected, which is what makes calling its functions sound.
+//!
+//! This is the only module that holds `unsafe` code: calls of functions with target features (one
+//! macro), vector loads and stores, and `launch`.
+//!
+//! Two rules that compile and are slow in silence when broken: everything generic over [`Simd`] is
+//! `#[inline(always)]`, and kernels hold no closures.
+
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+mod scalar;
+#[macro_use]
+mod unroll;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use core::fmt;
+
+pub(crate) use scalar::Scalar;
+pub(crate) use unroll::unroll;
+
+/// Vector operations on elements `T` in one instruction set.
+pub trait Simd<T: Copy>: Copy {
+    /// Elements of a vector.
+    const LANES: usize;
+    /// Rows of the register tile: with [`TILE_VECTORS`](Self::TILE_VECTORS) as many accumulators as the registers
+    /// hold beside a row of `TILE_VECTORS` operands and one broadcast.
+    const TILE_ROWS: usize;
+    /// Vectors in a row of the register tile.
+    const TILE_VECTORS: usize;
+    /// A vector.
+    type Vector: Copy;
+
+    /// `value` in every lane.
+    fn splat(self, value: T) -> Self::Vector;
+    /// The first [`LANES`](Self::LANES) elements; panics where there are fewer.
+    fn load(self, from: &[T]) -> Self::Vector;
+    /// Writes the first [`LANES`](Self::LANES) elements; panics where there are fewer.
+    fn store(self, vector: Self::Vector, to: &mut [T]);
+    /// All elements of a slice shorter than a vector; the other lanes are zero.
+    fn load_partial(self, from: &[T]) -> Self::Vector;
+    /// The first lanes of the vector, as many as the slice has elements.
+    fn store_partial(self, vector: Self::Vector, to: &mut [T]);
+    /// `a + b`.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c`, rounded once.
+    fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+}
+
+/// Code that [`launch`](crate::element::Kernels::launch) compiles for an instruction set.
+pub trait Kernel<T: Copy> {
+    /// What it returns.
+    type Output;
+    /// The work; `#[inline(always)]`, so that it is compiled with the caller's target features.
+    fn run<S: Simd<T>>(self, simd: S) -> Self::Output;
+}
+
+/// An instruction set that this machine has.
+///
+/// Layers use [`Isa::best`] unless told otherwise. In [`Numerics::Exact`](crate::Numerics::Exact) all of
+/// them give the same bits.
+///
+/// ```
+/// use ndconv::Isa;
+/// assert!(Isa::available().contains(&Isa::best()));
+/// assert_eq!(Isa::SCALAR.name(), "scalar");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Isa(pub(crate) Set);
+
+/// Private, and its tokens are only made by detection: an [`Isa`] is proof that the machine has it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Set {
+    Scalar(Scalar),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(x86::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(x86::Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(aarch64::Neon),
+}
+
+impl Isa {
+    /// Plain Rust, everywhere.
+    pub const SCALAR: Isa = Isa(Set::Scalar(Scalar));
+
+    /// All that this machine has, the widest first.
+    #[must_use]
+    pub fn available() -> Vec<Isa> {
+        let mut found = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            found.extend(x86::Avx512::detect().map(|token| Isa(Set::Avx512(token))));
+            found.extend(x86::Avx2::detect().map(|token| Isa(Set::Avx2(token))));
+        }
+        #[cfg(target_arch = "aarch64")]
+        found.extend(aarch64::Neon::detect().map(|token| Isa(Set::Neon(token))));
+        found.push(Isa::SCALAR);
+        found
+    }
+
+    /// The widest that this machine has.
+    #[must_use]
+    pub fn best() -> Isa {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let Some(token) = x86::Avx512::detect() {
+                return Isa(Set::Avx512(token));
+            }
+            if let Some(token) = x86::Avx2::detect() {
+                return Isa(Set::Avx2(token));
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if let Some(token) = aarch64::Neon::detect() {
+            return Isa(Set::Neon(token));
+        }
+        Isa::SCALAR
+    }
+
+    /// `"avx512"`, `"avx2"`, `"neon"` or `"scalar"`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Set::Scalar(_) => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(_) => "neon",
+        }
+    }
+}
+
+impl fmt::Debug for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Runs `kernel` compiled for `isa`; for the element types that every instruction set has vectors of.
+macro_rules! launch_on_all {
+    ($isa:expr, $kernel:expr) => {
+        match $isa.0 {
+            $crate::simd::Set::Scalar(token) => $crate::simd::Kernel::run($kernel, token),
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Set::Avx2(token) => token.launch($kernel),
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Set::Avx512(token) => token.launch($kernel),
+            #[cfg(target_arch = "aarch64")]
+            $crate::simd::Set::Neon(token) => token.launch($kernel),
+        }
+    };
+}
+pub(crate) use launch_on_all;
+
+/// The token of an instruction set with target features: a type that only detection makes.
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident, $features:literal, [$($detect:tt)+], $detector:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) struct $name {
+            _private: (),
+        }
+
+        impl $name {
+            /// A token, where the machine has the features.
+            #[inline]
+            pub(crate) fn detect() -> Option<Self> {
+                ($(std::arch::$detector!($detect))&&+).then_some($name { _private: () })
+            }
+
+            /// Runs the kernel compiled with these features.
+            #[inline]
+            pub(crate) fn launch<T: Copy, K: $crate::simd::Kernel<T>>(self, kernel: K) -> K::Output
+            where
+                Self: $crate::simd::Simd<T>,
+            {
+                #[target_feature(enable = $features)]
+                fn inner<T: Copy, S: $crate::simd::Simd<T>, K: $crate::simd::Kernel<T>>(token: S, kernel: K) -> K::Output {
+                    kernel.run(token)
+                }
+                // SAFETY: a token exists only where its features were detected.
+                unsafe { inner(self, kernel) }
+            }
+        }
+    };
+}
+pub(crate) use token;
+
+/// Implements [`Simd`] for a token and an element type. Each operation is a safe function with the
+/// token's target features; this is the one place that calls such functions.
+macro_rules! vectors {
+    (
+        $token:ty, $features:literal, $element:ty, $vector:ty, $lanes:literal, tile $rows:literal x $vectors:literal,
+        splat $splat:expr, load $load:expr, store $store:expr,
+        load_partial $load_partial:expr, store_partial $store_partial:expr, add $add:expr, fma $fma:expr $(,)?
+    ) => {
+        impl $crate::simd::Simd<$element> for $token {
+            const LANES: usize = $lanes;
+            const TILE_ROWS: usize = $rows;
+            const TILE_VECTORS: usize = $vectors;
+            type Vector = $vector;
+
+            vectors!(@op $features, $splat, splat(value: $element) -> $vector);
+            vectors!(@op $features, $load, load(from: &[$element]) -> $vector);
+            vectors!(@op $features, $store, store(vector: $vector, to: &mut [$element]) -> ());
+            vectors!(@op $features, $load_partial, load_partial(from: &[$element]) -> $vector);
+            vectors!(@op $features, $store_partial, store_partial(vector: $vector, to: &mut [$element]) -> ());
+            vectors!(@op $features, $add, add(a: $vector, b: $vector) -> $vector);
+            vectors!(@op $features, $fma, fma(a: $vector, b: $vector, c: $vector) -> $vector);
+        }
+    };
+    (@op $features:literal, $body:expr, $name:ident($($argument:ident: $type:ty),*) -> $output:ty) => {
+        #[inline(always)]
+        fn $name(self, $($argument: $type),*) -> $output {
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn inner($($argument: $type),*) -> $output {
+                $body($($argument),*)
+            }
+            // SAFETY: a token exists only where its features were detected.
+            unsafe { inner($($argument),*) }
+        }
+    };
+}
+pub(crate) use vectors;

@@ -1,0 +1,56 @@
+//! Plain Rust: the path of machines without one of the other instruction sets, and of integers.
+
+use crate::element::Kernels;
+use crate::simd::Simd;
+
+/// The instruction set of every machine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Scalar;
+
+const LANES: usize = 8;
+
+/// Eight lanes, so that the compiler may use what vectors the target's baseline has. For floats
+/// `fma` is one multiply-add with one rounding, in software where the target lacks the instruction.
+impl<T: Kernels + Copy> Simd<T> for Scalar {
+    const LANES: usize = LANES;
+    const TILE_ROWS: usize = 4;
+    const TILE_VECTORS: usize = 1;
+    type Vector = [T; LANES];
+
+    #[inline(always)]
+    fn splat(self, value: T) -> Self::Vector {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[T]) -> Self::Vector {
+        *from.first_chunk().expect("a whole vector")
+    }
+
+    #[inline(always)]
+    fn store(self, vector: Self::Vector, to: &mut [T]) {
+        *to.first_chunk_mut().expect("a whole vector") = vector;
+    }
+
+    #[inline(always)]
+    fn load_partial(self, from: &[T]) -> Self::Vector {
+        let mut vector = [T::ZERO; LANES];
+        vector[..from.len()].copy_from_slice(from);
+        vector
+    }
+
+    #[inline(always)]
+    fn store_partial(self, vector: Self::Vector, to: &mut [T]) {
+        to.copy_from_slice(&vector[..to.len()]);
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        core::array::from_fn(|lane| a[lane].plus(b[lane]))
+    }
+
+    #[inline(always)]
+    fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        core::array::from_fn(|lane| a[lane].fma(b[lane], c[lane]))
+    }
+}

@@ -1,0 +1,21 @@
+//! Loops over register tiles, written out.
+
+/// Repeats a block for `I` in `0..N`, `N` at most 16, with `I` a constant in each copy.
+///
+/// A plain loop over an array of accumulators is unrolled late, or not at all at `opt-level = 2`, and
+/// then the accumulators live in memory. With constant indices they are registers from the first pass.
+macro_rules! unroll {
+    ($index:ident < $count:expr, $body:block) => {
+        unroll!(@copies $index, $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    ($index:ident < $count:expr, at most 4, $body:block) => {
+        unroll!(@copies $index, $count, $body, 0 1 2 3)
+    };
+    (@copies $index:ident, $count:expr, $body:block, $($value:literal)*) => {
+        $({
+            const $index: usize = $value;
+            if $index < $count $body
+        })*
+    };
+}
+pub(crate) use unroll;

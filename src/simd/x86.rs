@@ -1,0 +1,148 @@
+//! AVX2 with FMA, and AVX-512 (F, BW, DQ, VL: Skylake-SP and later).
+//!
+//! Tiles: AVX2 has 16 registers: 6 x 2 accumulators, 2 operands, a broadcast, one spare. AVX-512 has 32:
+//! 14 x 2 accumulators, 2 operands, a broadcast, one spare. Two vectors a row keep the load ports (two
+//! loads a cycle: 2 + 14 for 28 multiply-adds) and the multiply-add ports (two a cycle) both below their limit.
+
+use core::arch::x86_64::*;
+
+use crate::simd::{token, vectors};
+
+token!(
+    /// AVX2 and FMA.
+    Avx2, "avx2,fma", ["avx2" "fma"], is_x86_feature_detected
+);
+token!(
+    /// AVX-512 F, BW, DQ and VL.
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", ["avx512f" "avx512bw" "avx512dq" "avx512vl"], is_x86_feature_detected
+);
+
+vectors!(
+    Avx2, "avx2,fma", f32, __m256, 8, tile 6 x 2,
+    splat _mm256_set1_ps,
+    load |from: &[f32]| {
+        let from: &[f32; 8] = from.first_chunk().expect("a whole vector");
+        // SAFETY: eight elements are read, and `from` has eight.
+        unsafe { _mm256_loadu_ps(from.as_ptr()) }
+    },
+    store |vector, to: &mut [f32]| {
+        let to: &mut [f32; 8] = to.first_chunk_mut().expect("a whole vector");
+        // SAFETY: eight elements are written, and `to` has eight.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), vector) }
+    },
+    load_partial |from: &[f32]| {
+        let mask = first_of_8(from.len());
+        // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
+        unsafe { _mm256_maskload_ps(from.as_ptr(), mask) }
+    },
+    store_partial |vector, to: &mut [f32]| {
+        let mask = first_of_8(to.len());
+        // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
+        unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), mask, vector) }
+    },
+    add _mm256_add_ps,
+    fma _mm256_fmadd_ps,
+);
+
+vectors!(
+    Avx2, "avx2,fma", f64, __m256d, 4, tile 6 x 2,
+    splat _mm256_set1_pd,
+    load |from: &[f64]| {
+        let from: &[f64; 4] = from.first_chunk().expect("a whole vector");
+        // SAFETY: four elements are read, and `from` has four.
+        unsafe { _mm256_loadu_pd(from.as_ptr()) }
+    },
+    store |vector, to: &mut [f64]| {
+        let to: &mut [f64; 4] = to.first_chunk_mut().expect("a whole vector");
+        // SAFETY: four elements are written, and `to` has four.
+        unsafe { _mm256_storeu_pd(to.as_mut_ptr(), vector) }
+    },
+    load_partial |from: &[f64]| {
+        let mask = first_of_4(from.len());
+        // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
+        unsafe { _mm256_maskload_pd(from.as_ptr(), mask) }
+    },
+    store_partial |vector, to: &mut [f64]| {
+        let mask = first_of_4(to.len());
+        // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
+        unsafe { _mm256_maskstore_pd(to.as_mut_ptr(), mask, vector) }
+    },
+    add _mm256_add_pd,
+    fma _mm256_fmadd_pd,
+);
+
+/// All bits set in the first `count` of eight lanes, all lanes from eight on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn first_of_8(count: usize) -> __m256i {
+    let count = _mm256_set1_epi32(count.min(8) as i32);
+    _mm256_cmpgt_epi32(count, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+}
+
+/// All bits set in the first `count` of four lanes, all lanes from four on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn first_of_4(count: usize) -> __m256i {
+    let count = _mm256_set1_epi64x(count.min(4) as i64);
+    _mm256_cmpgt_epi64(count, _mm256_setr_epi64x(0, 1, 2, 3))
+}
+
+vectors!(
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f32, __m512, 16, tile 14 x 2,
+    splat _mm512_set1_ps,
+    load |from: &[f32]| {
+        let from: &[f32; 16] = from.first_chunk().expect("a whole vector");
+        // SAFETY: sixteen elements are read, and `from` has sixteen.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    },
+    store |vector, to: &mut [f32]| {
+        let to: &mut [f32; 16] = to.first_chunk_mut().expect("a whole vector");
+        // SAFETY: sixteen elements are written, and `to` has sixteen.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), vector) }
+    },
+    load_partial |from: &[f32]| {
+        let mask = first_lanes(from.len());
+        // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
+        unsafe { _mm512_maskz_loadu_ps(mask, from.as_ptr()) }
+    },
+    store_partial |vector, to: &mut [f32]| {
+        let mask = first_lanes(to.len());
+        // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
+        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), mask, vector) }
+    },
+    add _mm512_add_ps,
+    fma _mm512_fmadd_ps,
+);
+
+vectors!(
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f64, __m512d, 8, tile 14 x 2,
+    splat _mm512_set1_pd,
+    load |from: &[f64]| {
+        let from: &[f64; 8] = from.first_chunk().expect("a whole vector");
+        // SAFETY: eight elements are read, and `from` has eight.
+        unsafe { _mm512_loadu_pd(from.as_ptr()) }
+    },
+    store |vector, to: &mut [f64]| {
+        let to: &mut [f64; 8] = to.first_chunk_mut().expect("a whole vector");
+        // SAFETY: eight elements are written, and `to` has eight.
+        unsafe { _mm512_storeu_pd(to.as_mut_ptr(), vector) }
+    },
+    load_partial |from: &[f64]| {
+        let mask = first_lanes(from.len()) as __mmask8;
+        // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
+        unsafe { _mm512_maskz_loadu_pd(mask, from.as_ptr()) }
+    },
+    store_partial |vector, to: &mut [f64]| {
+        let mask = first_lanes(to.len()) as __mmask8;
+        // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
+        unsafe { _mm512_mask_storeu_pd(to.as_mut_ptr(), mask, vector) }
+    },
+    add _mm512_add_pd,
+    fma _mm512_fmadd_pd,
+);
+
+/// One bit for each of the first `count` of sixteen lanes.
+#[inline]
+fn first_lanes(count: usize) -> __mmask16 {
+    if count >= 16 { !0 } else { (1 << count) - 1 }
+}
