@@ -4,7 +4,7 @@ use core::fmt::Debug;
 
 use num_traits::{One, Zero};
 
-use crate::simd::{Isa, Kernel, Scalar, launch_on_all};
+use crate::simd::{Arithmetic, Isa, Kernel, Scalar, launch_on_all};
 
 /// An element of the tensors: `f32`, `f64`, or an integer from 8 to 64 bits.
 ///
@@ -16,18 +16,12 @@ pub trait Element: Kernels + Debug + Default + PartialEq + PartialOrd + Zero + O
 pub trait Float: Element + num_traits::Float {}
 
 /// What the kernels need of an element. Not nameable outside this crate, which seals [`Element`].
-pub trait Kernels: Copy {
-    /// Zero.
-    const ZERO: Self;
+pub trait Kernels: Arithmetic {
     /// Whether it is a floating-point type.
     const FLOATING: bool;
     /// The type's name.
     const NAME: &'static str;
 
-    /// `self * factor + addend`, rounded once; wrapping for integers.
-    fn fma(self, factor: Self, addend: Self) -> Self;
-    /// `self + other`; wrapping for integers.
-    fn plus(self, other: Self) -> Self;
     /// Neither NaN nor infinite.
     fn finite(self) -> bool;
     /// The value of a smooth activation. Integers have none: see [`FLOATING`](Self::FLOATING).
@@ -58,10 +52,8 @@ macro_rules! float {
         impl Element for $type {}
         impl Float for $type {}
 
-        impl Kernels for $type {
+        impl Arithmetic for $type {
             const ZERO: Self = 0.0;
-            const FLOATING: bool = true;
-            const NAME: &'static str = stringify!($type);
 
             #[inline(always)]
             fn fma(self, factor: Self, addend: Self) -> Self {
@@ -72,6 +64,11 @@ macro_rules! float {
             fn plus(self, other: Self) -> Self {
                 self + other
             }
+        }
+
+        impl Kernels for $type {
+            const FLOATING: bool = true;
+            const NAME: &'static str = stringify!($type);
 
             #[inline(always)]
             fn finite(self) -> bool {
@@ -108,10 +105,8 @@ macro_rules! integers {
     ($($type:ident)*) => {$(
         impl Element for $type {}
 
-        impl Kernels for $type {
+        impl Arithmetic for $type {
             const ZERO: Self = 0;
-            const FLOATING: bool = false;
-            const NAME: &'static str = stringify!($type);
 
             #[inline(always)]
             fn fma(self, factor: Self, addend: Self) -> Self {
@@ -122,6 +117,11 @@ macro_rules! integers {
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
             }
+        }
+
+        impl Kernels for $type {
+            const FLOATING: bool = false;
+            const NAME: &'static str = stringify!($type);
 
             #[inline(always)]
             fn finite(self) -> bool {

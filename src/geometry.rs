@@ -10,8 +10,8 @@
 //! Everything is checked; a [`Problem`] can only be built valid, and nothing below it checks again.
 
 use crate::config::Conv2d;
+use crate::config::{Padding, PaddingMode, Pads};
 use crate::error::{Axis, Error, MAX_SIZE};
-use crate::padding::{Padding, PaddingMode, Pads};
 
 /// The sizes of one call, validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,21 +18,21 @@ pub mod reference;
 mod scratch;
 #[allow(unsafe_code, reason = "target features, loads and stores: see the module's documentation")]
 mod simd;
+mod tensors;
 
 pub use activation::Activation;
-pub use config::{Conv2d, IntoPair, ReceptiveField, receptive_field};
+pub use config::{Conv2d, IntoPair, Padding, PaddingMode, Pads, ReceptiveField, receptive_field};
 pub use element::{Element, Float};
 pub use error::{Axis, Error};
 pub use ndarray;
 pub use numerics::{Numerics, SUMMATION_BLOCK};
 pub use ops::Options;
-pub use ops::deformable::{DeformConv2dLayer, DeformInput, deform_conv2d};
+pub use ops::deformable::{DeformConv2dLayer, deform_conv2d};
 pub use ops::separable::{
-    DepthwiseSeparableLayer, DepthwiseSeparableWeights, SpatiallySeparableLayer, SpatiallySeparableWeights,
-    depthwise_separable_conv2d, spatially_separable_conv2d,
+    DepthwiseSeparableLayer, SpatiallySeparableLayer, depthwise_separable_conv2d, spatially_separable_conv2d,
 };
 pub use ops::standard::{Conv2dLayer, conv1d, conv2d, flip};
 pub use ops::transposed::{ConvTranspose2dLayer, conv_transpose1d, conv_transpose2d};
-pub use padding::{Padding, PaddingMode, Pads};
 pub use scratch::Workspace;
 pub use simd::Isa;
+pub use tensors::{DeformInput, DepthwiseSeparableWeights, SpatiallySeparableWeights};

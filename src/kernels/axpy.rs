@@ -1,7 +1,6 @@
 //! `sums += weights * x`: one input element seen by many output channels.
 
-use crate::element::Kernels;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Arithmetic, Kernel, Simd};
 
 /// One tap of one pixel, for all of its output channels.
 pub(crate) struct Axpy<'a, T> {
@@ -10,7 +9,7 @@ pub(crate) struct Axpy<'a, T> {
     pub(crate) sums: &'a mut [T],
 }
 
-impl<T: Kernels> Kernel<T> for Axpy<'_, T> {
+impl<T: Arithmetic> Kernel<T> for Axpy<'_, T> {
     type Output = ();
 
     #[inline(always)]

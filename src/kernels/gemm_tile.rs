@@ -10,8 +10,7 @@
 //! One accumulator chain per output element, taps in order: the order of summation is the contract,
 //! and many outputs side by side hide the latency of the multiply-add.
 
-use crate::element::Kernels;
-use crate::simd::{Kernel, Simd, unroll};
+use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// What a partial sum is added to.
 #[derive(Clone, Copy)]
@@ -34,7 +33,7 @@ pub(crate) struct MultiplyPanel<'a, 'r, T> {
     pub(crate) rows: &'a mut [&'r mut [T]],
 }
 
-impl<T: Kernels> Kernel<T> for MultiplyPanel<'_, '_, T> {
+impl<T: Arithmetic> Kernel<T> for MultiplyPanel<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -51,7 +50,7 @@ impl<T: Kernels> Kernel<T> for MultiplyPanel<'_, '_, T> {
     }
 }
 
-impl<T: Kernels> MultiplyPanel<'_, '_, T> {
+impl<T: Arithmetic> MultiplyPanel<'_, '_, T> {
     #[inline(always)]
     fn run_rows<S: Simd<T>, const R: usize>(mut self, simd: S) {
         match S::TILE_VECTORS {
@@ -109,7 +108,7 @@ impl<T: Kernels> MultiplyPanel<'_, '_, T> {
 
 /// The partial sums of one tile.
 #[inline(always)]
-fn multiply<T: Kernels, S: Simd<T>, const R: usize, const V: usize>(
+fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize>(
     simd: S,
     weights: &[T],
     panel: &[T],

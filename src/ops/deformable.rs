@@ -7,25 +7,15 @@ use crate::activation::Activation;
 use crate::algo::deformable::Deformable;
 use crate::algo::drive;
 use crate::config::Conv2d;
+use crate::config::PaddingMode;
 use crate::element::Float;
 use crate::error::{Axis, Error};
 use crate::geometry::{self, Problem};
-use crate::padding::PaddingMode;
 use crate::parallel;
 use crate::plan::ConvolutionPlan;
 use crate::scratch::Workspace;
 use crate::simd::Isa;
-
-/// What a deformable convolution is run on.
-#[derive(Clone, Copy, Debug)]
-pub struct DeformInput<'a, T> {
-    /// `[n, in, h, w]`.
-    pub input: &'a ArrayRef4<T>,
-    /// `[n, 2 * offset_groups * kh * kw, oh, ow]`: for each offset group and tap the row and the column offset, in pixels.
-    pub offset: &'a ArrayRef4<T>,
-    /// `[n, offset_groups * kh * kw, oh, ow]`: a factor for each sample (version 2), or none (version 1).
-    pub mask: Option<&'a ArrayRef4<T>>,
-}
+use crate::tensors::DeformInput;
 
 /// A deformable convolution with its weights, ready for any batch, height and width.
 ///

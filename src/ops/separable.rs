@@ -1,21 +1,22 @@
 //! Separable convolutions: one large step as two small ones.
 
-use ndarray::{Array4, ArrayRef1, ArrayRef4, ArrayView4, ArrayViewMut4, Axis as NdAxis};
+use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4, Axis as NdAxis};
 
 use super::{Operation, Options, check, demand, layer_calls};
 use crate::activation::Activation;
 use crate::algo::chain::Chain;
 use crate::algo::drive;
 use crate::config::Conv2d;
+use crate::config::{Padding, PaddingMode, Pads};
 use crate::element::Element;
 use crate::error::{Axis, Error};
 use crate::geometry::{self, Problem};
-use crate::padding::{Padding, PaddingMode, Pads};
 use crate::parallel;
 use crate::plan::ConvolutionPlan;
 use crate::plan::schedule::Demand;
 use crate::scratch::Workspace;
 use crate::simd::Isa;
+use crate::tensors::{DepthwiseSeparableWeights, SpatiallySeparableWeights};
 
 /// Elements between the two steps that a thread holds at a time; a few more where one pixel has more channels.
 const HELD: usize = 64 << 10;
@@ -60,19 +61,6 @@ impl<T: Element> Pair<T> {
         let schedule = demand.schedule(parallel::threads());
         drive(&chain, |sample| input.clone().index_axis_move(NdAxis(0), sample), output, schedule, workspace);
     }
-}
-
-/// The tensors of a depthwise-separable convolution.
-#[derive(Clone, Copy, Debug)]
-pub struct DepthwiseSeparableWeights<'a, T> {
-    /// `[in * multiplier, 1, kh, kw]`.
-    pub depthwise: &'a ArrayRef4<T>,
-    /// `[in * multiplier]`, or none.
-    pub depthwise_bias: Option<&'a ArrayRef1<T>>,
-    /// `[out, in * multiplier / groups, 1, 1]`.
-    pub pointwise: &'a ArrayRef4<T>,
-    /// `[out]`, if the configuration has a bias.
-    pub bias: Option<&'a ArrayRef1<T>>,
 }
 
 /// A depthwise-separable convolution: depthwise, an optional activation, pointwise (Howard et al., "MobileNets", 2017).
@@ -178,17 +166,6 @@ impl<T: Element> Operation<T> for DepthwiseSeparableLayer<T> {
         let macs = sum_of(self.depthwise.macs(problem.input), self.pointwise.macs(problem.output));
         self.pair.compute(&first, &second, 0..problem.output[1], macs, input, output, workspace);
     }
-}
-
-/// The tensors of a spatially separable convolution.
-#[derive(Clone, Copy, Debug)]
-pub struct SpatiallySeparableWeights<'a, T> {
-    /// `[middle, in / groups, kh, 1]`.
-    pub vertical: &'a ArrayRef4<T>,
-    /// `[out, middle / groups, 1, kw]`.
-    pub horizontal: &'a ArrayRef4<T>,
-    /// `[out]`, if the configuration has a bias.
-    pub bias: Option<&'a ArrayRef1<T>>,
 }
 
 /// A spatially separable convolution: `kh x 1`, then `1 x kw`.

@@ -7,7 +7,7 @@ use super::{Sum, expect};
 use crate::config::Conv2d;
 use crate::element::Float;
 use crate::error::{Axis, Error};
-use crate::ops::deformable::DeformInput;
+use crate::tensors::DeformInput;
 
 /// The bilinear sample of one channel at `(y, x)`: fused multiply-adds over the corners in row-major order.
 fn sample<T: Float>(input: &ArrayRef4<T>, [b, c]: [usize; 2], y: T, x: T) -> T {

@@ -5,10 +5,10 @@ use ndarray::{Array4, ArrayRef4};
 use super::standard::{conv2d, sizes};
 use crate::activation::Activation;
 use crate::config::Conv2d;
+use crate::config::Padding;
 use crate::element::Element;
 use crate::error::Error;
-use crate::ops::separable::{DepthwiseSeparableWeights, SpatiallySeparableWeights};
-use crate::padding::Padding;
+use crate::tensors::{DepthwiseSeparableWeights, SpatiallySeparableWeights};
 
 /// Depthwise, an activation, pointwise. See [`DepthwiseSeparableLayer`](crate::DepthwiseSeparableLayer) for the settings.
 ///

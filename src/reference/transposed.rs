@@ -5,9 +5,9 @@ use ndarray::{Array4, ArrayRef1, ArrayRef4};
 use super::standard::padded;
 use super::{Sum, expect};
 use crate::config::Conv2d;
+use crate::config::{Padding, PaddingMode};
 use crate::element::Element;
 use crate::error::{Axis, Error};
-use crate::padding::{Padding, PaddingMode};
 
 /// Crop before and after, and the output size, along one axis.
 fn sizes(config: &Conv2d, axis: usize, input: usize) -> Result<(usize, usize, usize), Error> {

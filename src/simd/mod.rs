@@ -23,6 +23,16 @@ use core::fmt;
 pub(crate) use scalar::Scalar;
 pub(crate) use unroll::unroll;
 
+/// Arithmetic of one element, for what has no vectors.
+pub trait Arithmetic: Copy {
+    /// Zero.
+    const ZERO: Self;
+    /// `self * factor + addend`, rounded once; wrapping for integers.
+    fn fma(self, factor: Self, addend: Self) -> Self;
+    /// `self + other`; wrapping for integers.
+    fn plus(self, other: Self) -> Self;
+}
+
 /// Vector operations on elements `T` in one instruction set.
 pub trait Simd<T: Copy>: Copy {
     /// Elements of a vector.

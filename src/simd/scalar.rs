@@ -1,7 +1,6 @@
 //! Plain Rust: the path of machines without one of the other instruction sets, and of integers.
 
-use crate::element::Kernels;
-use crate::simd::Simd;
+use crate::simd::{Arithmetic, Simd};
 
 /// The instruction set of every machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -11,7 +10,7 @@ const LANES: usize = 8;
 
 /// Eight lanes, so that the compiler may use what vectors the target's baseline has. For floats
 /// `fma` is one multiply-add with one rounding, in software where the target lacks the instruction.
-impl<T: Kernels + Copy> Simd<T> for Scalar {
+impl<T: Arithmetic> Simd<T> for Scalar {
     const LANES: usize = LANES;
     const TILE_ROWS: usize = 4;
     const TILE_VECTORS: usize = 1;

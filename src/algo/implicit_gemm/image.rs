@@ -10,10 +10,10 @@ use ndarray::{ArrayView1, ArrayView3, s};
 
 use super::{ImplicitGemm, Window};
 use crate::algo::Region;
+use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::Panels;
 use crate::kernels::copy::{copy_run, fill_run};
-use crate::padding::PaddingMode;
 use crate::simd::Simd;
 
 /// The input channels of one group.

@@ -15,10 +15,10 @@ use ndarray::{ArrayView3, ArrayViewMut3, Slice};
 
 use crate::activation::Activation;
 use crate::algo::{Extent, Region, Stage};
+use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::blocking::{packed_len, pixels_per_block};
 use crate::gemm::{Gemm, PackedWeights, Panels};
-use crate::padding::PaddingMode;
 use crate::simd::Isa;
 use image::WindowPanels;
 pub(crate) use output::{DirectRows, StagedRows};

@@ -11,11 +11,11 @@
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 use crate::algo::{Extent, Region};
+use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::geometry::Problem;
 use crate::kernels::axpy::Axpy;
 use crate::numerics::SUMMATION_BLOCK;
-use crate::padding::PaddingMode;
 use crate::simd::Isa;
 
 /// Weights for the borders, and the sizes.

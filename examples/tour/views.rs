@@ -1,0 +1,116 @@
+//! Tensors and pictures: the input made of a picture, and pictures made of outputs.
+
+use std::error::Error;
+use std::path::Path;
+
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageReader, Rgb, RgbImage};
+use ndconv::ndarray::Array4;
+
+/// Makes a picture of an output.
+pub(crate) type View = fn(&Array4<f32>) -> RgbImage;
+
+/// The picture that the tour shows unless it is given one.
+const HARBOUR: &[u8] = include_bytes!("../data/harbour.png");
+/// Larger pictures are reduced: the reference takes its time.
+const MAX_SIDE: u32 = 256;
+/// Smaller ones have nothing to show.
+const MIN_SIDE: u32 = 16;
+
+/// Reads a picture, or takes the one that comes with the crate.
+pub(crate) fn load(path: Option<&Path>) -> Result<RgbImage, Box<dyn Error + Send + Sync>> {
+    let Some(path) = path else {
+        return Ok(image::load_from_memory(HARBOUR)?.into_rgb8());
+    };
+    let named = |error: &dyn Error| format!("{}: {error}", path.display());
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|error| named(&error))?;
+    let mut picture = reader.decode().map_err(|error| named(&error))?;
+    if picture.width().max(picture.height()) > MAX_SIDE {
+        picture = picture.resize(MAX_SIDE, MAX_SIDE, FilterType::Triangle);
+    }
+    let (width, height) = (picture.width(), picture.height());
+    if width.min(height) < MIN_SIDE {
+        return Err(named(&*Box::<dyn Error>::from(format!("the picture is {width}x{height}, too narrow"))).into());
+    }
+    Ok(DynamicImage::into_rgb8(picture))
+}
+
+/// `[1, 3, height, width]`, from 0 to 1.
+pub(crate) fn tensor(picture: &RgbImage) -> Array4<f32> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    Array4::from_shape_fn((1, 3, height, width), |(_, c, y, x)| {
+        f32::from(picture.get_pixel(x as u32, y as u32).0[c]) / 255.0
+    })
+}
+
+/// A picture of colours from 0 to 1, cut off beyond.
+fn paint(height: usize, width: usize, colour: impl Fn(usize, usize) -> [f32; 3]) -> RgbImage {
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        Rgb(colour(y as usize, x as usize).map(|level| (level * 255.0).round() as u8))
+    })
+}
+
+/// The channels are red, green and blue.
+pub(crate) fn colour(output: &Array4<f32>) -> RgbImage {
+    let (_, _, height, width) = output.dim();
+    paint(height, width, |y, x| [0, 1, 2].map(|c| output[[0, c, y, x]]))
+}
+
+/// One channel, from black to white.
+pub(crate) fn gray(output: &Array4<f32>) -> RgbImage {
+    let (_, _, height, width) = output.dim();
+    paint(height, width, |y, x| [output[[0, 0, y, x]]; 3])
+}
+
+/// Red, green and blue around zero, which is gray.
+pub(crate) fn signed(output: &Array4<f32>) -> RgbImage {
+    let (_, _, height, width) = output.dim();
+    paint(height, width, |y, x| [0, 1, 2].map(|c| 0.5 + output[[0, c, y, x]] / 2.0))
+}
+
+/// The height and width axes of a 1-D layer's output: its rows are the batch.
+pub(crate) fn rows(output: &Array4<f32>) -> RgbImage {
+    colour(&output.view().permuted_axes([2, 1, 0, 3]).to_owned())
+}
+
+/// The middle, half as high and half as wide.
+pub(crate) fn middle(output: &Array4<f32>) -> RgbImage {
+    let (_, _, height, width) = output.dim();
+    paint(height / 2, width / 2, |y, x| [0, 1, 2].map(|c| output[[0, c, height / 4 + y, width / 4 + x]]))
+}
+
+/// Two channels for each colour, one for each direction: the steepness.
+pub(crate) fn steepness(output: &Array4<f32>) -> RgbImage {
+    let (_, _, height, width) = output.dim();
+    paint(height, width, |y, x| [0, 1, 2].map(|c| output[[0, 2 * c, y, x]].hypot(output[[0, 2 * c + 1, y, x]])))
+}
+
+/// One channel for each direction: the strongest one's hue, as bright as it is strong.
+pub(crate) fn directions(output: &Array4<f32>) -> RgbImage {
+    let (_, channels, height, width) = output.dim();
+    paint(height, width, |y, x| {
+        let strongest = (0..channels).max_by(|&a, &b| output[[0, a, y, x]].total_cmp(&output[[0, b, y, x]]));
+        let channel = strongest.unwrap_or(0);
+        hue(channel as f32 / channels as f32).map(|level| level * output[[0, channel, y, x]])
+    })
+}
+
+/// Four bands for each colour, side by side: the small picture, and its details around gray.
+pub(crate) fn bands(output: &Array4<f32>) -> RgbImage {
+    let (_, _, height, width) = output.dim();
+    paint(2 * height, 2 * width, |y, x| {
+        let band = 2 * (y / height) + x / width;
+        [0, 1, 2].map(|c| {
+            let level = output[[0, 4 * c + band, y % height, x % width]];
+            if band == 0 { level / 2.0 } else { 0.5 + level }
+        })
+    })
+}
+
+/// A saturated colour: red at 0, green at a third, blue at two thirds.
+fn hue(turn: f32) -> [f32; 3] {
+    [0.0, 1.0 / 3.0, 2.0 / 3.0].map(|at| {
+        let distance = (turn - at).rem_euclid(1.0);
+        (2.0 - 6.0 * distance.min(1.0 - distance)).clamp(0.0, 1.0)
+    })
+}

@@ -1,0 +1,491 @@
+//! Every operation against its reference, bit for bit: named shapes, every instruction set, every memory layout.
+
+mod common;
+
+use common::{LAYOUTS, Layout, Random, TestElement, assert_same, bias_for, isas, laid_out, on_threads, spoiled};
+use ndarray::{Array4, s};
+use ndconv::{
+    Activation, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, DepthwiseSeparableLayer,
+    DepthwiseSeparableWeights, Float, IntoPair, Isa, Options, Padding, PaddingMode, SpatiallySeparableLayer,
+    SpatiallySeparableWeights, Workspace, reference,
+};
+
+/// A configuration and an input size, with a name for failures.
+type Case = (&'static str, Conv2d, [usize; 3]);
+
+fn conv(in_channels: usize, out_channels: usize, kernel: impl IntoPair) -> Conv2d {
+    Conv2d::new(in_channels, out_channels, kernel)
+}
+
+fn convolutions() -> Vec<Case> {
+    vec![
+        ("first layer", conv(3, 16, 7).stride(2).padding(3), [1, 33, 35]),
+        ("1x1", conv(24, 40, 1), [2, 14, 14]),
+        ("1x1 with tails", conv(13, 29, 1), [1, 7, 7]),
+        ("1x1 strided", conv(16, 17, 1).stride(2), [1, 9, 11]),
+        ("3x3", conv(16, 32, 3).padding(1), [1, 28, 28]),
+        ("3x3 with tails", conv(7, 15, 3).padding(1), [3, 13, 17]),
+        ("3x3 strided", conv(8, 12, 3).stride(2).padding(1), [1, 15, 16]),
+        ("more than one block of taps", conv(70, 5, 3).padding(1), [1, 6, 7]),
+        ("blocks that end at a tap of every kind", conv(300, 3, [1, 2]), [1, 3, 5]),
+        ("5x5", conv(4, 6, 5).padding(2), [1, 20, 21]),
+        ("wide kernel", conv(2, 3, [1, 11]).padding([0, 5]), [1, 5, 40]),
+        ("tall kernel", conv(2, 3, [11, 1]).padding([5, 0]), [1, 40, 5]),
+        ("grouped", conv(12, 18, 3).padding(1).groups(3), [1, 12, 13]),
+        ("grouped with one output each", conv(12, 4, 3).padding(1).groups(4), [2, 9, 9]),
+        ("depthwise", Conv2d::depthwise(10, 3).padding(1), [2, 16, 17]),
+        ("depthwise multiplier 3", conv(5, 15, 5).padding(2).groups(5), [1, 11, 12]),
+        ("dilated", conv(6, 9, 3).padding(4).dilation(4), [1, 18, 19]),
+        ("dilated beyond the input", conv(4, 4, 3).padding(12).dilation(12), [1, 7, 9]),
+        ("uneven padding", conv(3, 5, [3, 2]).padding([0, 3, 2, 1]), [1, 9, 10]),
+        ("stride above the kernel", conv(3, 4, 2).stride([3, 5]), [1, 17, 23]),
+        ("same upper", conv(3, 4, 4).stride(3).padding(Padding::SameUpper), [1, 10, 11]),
+        ("same lower", conv(3, 4, [2, 4]).padding(Padding::SameLower), [1, 10, 11]),
+        ("one column", conv(5, 6, [3, 1]).padding([1, 0]), [1, 30, 1]),
+        ("one pixel", conv(40, 33, 1), [1, 1, 1]),
+        ("one row", conv(6, 7, [1, 5]).padding([0, 2]), [1, 1, 2000]),
+        ("kernel of the padded input's size", conv(3, 20, [4, 6]).padding([1, 0]), [2, 2, 6]),
+        ("empty batch", conv(3, 4, 3), [0, 5, 6]),
+        ("no bias", conv(9, 14, 3).bias(false), [1, 12, 12]),
+        ("large kernel", conv(1, 2, 17).padding(8), [1, 20, 22]),
+        ("many threads", conv(16, 64, 3).padding(1), [3, 20, 20]),
+        ("few pixels, many channels", conv(64, 96, 3).padding(1), [1, 4, 4]),
+    ]
+}
+
+fn transposed() -> Vec<Case> {
+    vec![
+        ("2x2 stride 2", conv(16, 8, 2).stride(2), [2, 7, 9]),
+        ("4x4 stride 2", conv(10, 12, 4).stride(2).padding(1), [1, 8, 8]),
+        ("1x1 to 4x4", conv(40, 16, 4), [2, 1, 1]),
+        ("9x9 stride 3", conv(6, 1, 9).stride(3).padding(4).output_padding(2), [1, 6, 7]),
+        ("3x3 stride 1", conv(5, 6, 3).padding(1), [1, 10, 11]),
+        ("holes", conv(3, 4, 2).stride([3, 4]), [1, 4, 5]),
+        ("dilated", conv(4, 3, 3).stride(2).dilation(3).padding(2), [1, 6, 5]),
+        ("dilated with holes", conv(4, 3, 3).stride(4).dilation(2), [1, 5, 4]),
+        ("grouped", conv(8, 12, 3).stride(2).padding(1).output_padding(1).groups(4), [1, 6, 7]),
+        ("depthwise", Conv2d::depthwise(6, 4).stride(2).padding(1), [2, 9, 10]),
+        ("crop beyond the kernel", conv(3, 4, 2).stride(1).padding([2, 3, 1, 2]), [1, 9, 11]),
+        ("uneven padding", conv(3, 4, [3, 5]).stride([2, 3]).padding([0, 2, 1, 3]), [1, 6, 6]),
+        ("blocks of taps", conv(60, 7, 3).stride(2), [1, 5, 6]),
+        ("same upper", conv(3, 4, 5).stride(2).padding(Padding::SameUpper), [1, 5, 6]),
+        ("same lower with k < s", conv(3, 4, 2).stride(3).padding(Padding::SameLower), [1, 5, 6]),
+        ("huge stride", conv(2, 3, 2).stride(1_000_000), [1, 1, 1]),
+        ("mostly holes", conv(2, 3, 2).stride(90).output_padding(80), [1, 1, 2]),
+        ("empty batch", conv(3, 4, 3), [0, 5, 6]),
+        ("many threads", conv(24, 24, 4).stride(2).padding(1), [2, 16, 16]),
+    ]
+}
+
+const MODES: [PaddingMode; 5] =
+    [PaddingMode::Zeros, PaddingMode::Reflect, PaddingMode::Symmetric, PaddingMode::Replicate, PaddingMode::Circular];
+
+fn options<T: TestElement>(isa: Isa) -> Options<T> {
+    Options::new().isa(isa)
+}
+
+/// Runs into a spoiled output of some layout and compares.
+fn check_into<T: TestElement>(
+    want: &Array4<T>,
+    what: &dyn std::fmt::Debug,
+    mut run_into: impl FnMut(&mut Array4<T>, &mut Workspace<T>),
+) {
+    let mut workspace = Workspace::new();
+    for layout in LAYOUTS {
+        let shape = want.dim().into();
+        let mut output = spoiled(shape, layout);
+        run_into(&mut output, &mut workspace);
+        assert_same(&output, want, &(what, "output", layout));
+    }
+}
+
+fn check_standard<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name: &str) {
+    let mut random = Random::new(1);
+    let input = random.array4::<T>([n, config.in_channels, h, w]);
+    let weight = random.array4::<T>(config.weight_shape());
+    let bias = bias_for(config, &mut random);
+    let want = reference::conv2d(config, &input, &weight, bias.as_deref()).expect(name);
+    for isa in isas() {
+        let layer = Conv2dLayer::with_options(config, &weight, bias.as_deref(), options(isa)).expect(name);
+        for layout in LAYOUTS {
+            let got = layer.run(&laid_out(&input, layout)).expect(name);
+            assert_same(&got, &want, &(name, isa, layout));
+        }
+        check_into(&want, &(name, isa), |output, workspace| {
+            layer.run_into_with(&input, output, workspace).expect(name);
+        });
+    }
+    for layout in LAYOUTS {
+        let got = ndconv::conv2d(config, &input, &laid_out(&weight, layout), bias.as_deref()).expect(name);
+        assert_same(&got, &want, &(name, "weight", layout));
+    }
+}
+
+#[test]
+fn standard_f32() {
+    convolutions().iter().for_each(|(name, config, size)| check_standard::<f32>(config, *size, name));
+}
+
+#[test]
+fn standard_f64() {
+    convolutions().iter().for_each(|(name, config, size)| check_standard::<f64>(config, *size, name));
+}
+
+#[test]
+fn standard_integers() {
+    for (name, config, size) in convolutions() {
+        check_standard::<i32>(&config, size, name);
+    }
+    for (name, config, size) in &convolutions()[..6] {
+        check_standard::<i8>(config, *size, name);
+        check_standard::<i16>(config, *size, name);
+        check_standard::<i64>(config, *size, name);
+        check_standard::<u8>(config, *size, name);
+        check_standard::<u16>(config, *size, name);
+        check_standard::<u32>(config, *size, name);
+        check_standard::<u64>(config, *size, name);
+    }
+}
+
+#[test]
+fn padding_modes() {
+    for mode in MODES {
+        let small = Conv2d::new(3, 5, 3).padding([1, 2, 2, 1]).padding_mode(mode);
+        let wide = Conv2d::new(2, 3, [9, 7]).padding([11, 9, 8, 13]).padding_mode(mode);
+        let strided = Conv2d::new(2, 3, [4, 3]).stride([3, 2]).dilation([1, 2]).padding(5).padding_mode(mode);
+        for (config, size) in [(small, [2, 9, 20]), (wide, [1, 3, 4]), (wide, [1, 1, 2]), (strided, [1, 11, 12])] {
+            check_standard::<f32>(&config, size, &format!("{mode:?}"));
+            check_standard::<f64>(&config, size, &format!("{mode:?}"));
+        }
+    }
+}
+
+fn check_transposed<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name: &str) {
+    let mut random = Random::new(2);
+    let input = random.array4::<T>([n, config.in_channels, h, w]);
+    let weight = random.array4::<T>(config.transposed_weight_shape());
+    let bias = bias_for(config, &mut random);
+    let want = reference::conv_transpose2d(config, &input, &weight, bias.as_deref()).expect(name);
+    for isa in isas() {
+        let layer = ConvTranspose2dLayer::with_options(config, &weight, bias.as_deref(), options(isa)).expect(name);
+        for layout in LAYOUTS {
+            let got = layer.run(&laid_out(&input, layout)).expect(name);
+            assert_same(&got, &want, &(name, isa, layout));
+        }
+        check_into(&want, &(name, isa), |output, workspace| {
+            layer.run_into_with(&input, output, workspace).expect(name);
+        });
+    }
+    for layout in LAYOUTS {
+        let got = ndconv::conv_transpose2d(config, &input, &laid_out(&weight, layout), bias.as_deref()).expect(name);
+        assert_same(&got, &want, &(name, "weight", layout));
+    }
+}
+
+#[test]
+fn transposed_f32() {
+    transposed().iter().for_each(|(name, config, size)| check_transposed::<f32>(config, *size, name));
+}
+
+#[test]
+fn transposed_f64_and_integers() {
+    for (name, config, size) in transposed() {
+        check_transposed::<f64>(&config, size, name);
+        check_transposed::<i16>(&config, size, name);
+    }
+}
+
+#[test]
+fn transposed_padding_modes() {
+    for mode in MODES {
+        let plain = Conv2d::new(3, 5, 3).stride(2).padding([1, 2, 2, 1]).output_padding([1, 0]).padding_mode(mode);
+        let grouped = Conv2d::new(4, 6, [5, 4]).groups(2).dilation([1, 2]).padding([2, 3]).padding_mode(mode);
+        // Borders wider than the output: it is folded more than once.
+        let wide = Conv2d::new(2, 3, 6).padding([4, 3, 3, 4]).padding_mode(mode);
+        let sizes = [(plain, [2, 6, 7]), (grouped, [1, 5, 6]), (wide, [1, 3, 3]), (wide, [1, 4, 6])];
+        for (config, size) in sizes {
+            check_transposed::<f32>(&config, size, &format!("{mode:?}"));
+            check_transposed::<f64>(&config, size, &format!("{mode:?}"));
+        }
+    }
+}
+
+/// A tap that reaches from beyond the input is not there: an infinite weight meets no zero.
+#[test]
+fn transposed_with_weights_that_are_not_finite() {
+    for (name, config, size) in transposed() {
+        let mut random = Random::new(3);
+        let input = random.array4::<f32>([size[0], config.in_channels, size[1], size[2]]);
+        let mut weight = random.array4::<f32>(config.transposed_weight_shape());
+        weight[[0, 0, 0, 0]] = f32::INFINITY;
+        weight[[1, 0, config.kernel[0] - 1, config.kernel[1] - 1]] = f32::NAN;
+        let bias = bias_for(&config, &mut random);
+        let want = reference::conv_transpose2d(&config, &input, &weight, bias.as_deref()).expect(name);
+        for isa in isas() {
+            let layer =
+                ConvTranspose2dLayer::with_options(&config, &weight, bias.as_deref(), options(isa)).expect(name);
+            assert_same(&layer.run(&input).expect(name), &want, &(name, isa));
+        }
+    }
+}
+
+fn check_deformable<T: TestElement + Float>(
+    config: &Conv2d,
+    [n, h, w]: [usize; 3],
+    [offset_groups, masked]: [usize; 2],
+    name: &str,
+) {
+    let mut random = Random::new(4);
+    let input = random.array4::<T>([n, config.in_channels, h, w]);
+    let weight = random.array4::<T>(config.weight_shape());
+    let bias = bias_for(config, &mut random);
+    let [oh, ow] = config.output_size([h, w]).expect(name);
+    let taps = config.kernel[0] * config.kernel[1];
+    let mut offset = random.array4::<T>([n, 2 * offset_groups * taps, oh, ow]);
+    offset.mapv_inplace(|x| x * T::of(3.0));
+    let strange = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e30, -0.0, 0.5, 1.0, -1.0];
+    for (element, &value) in offset.iter_mut().step_by(7).zip(strange.iter().cycle()) {
+        *element = T::of(value);
+    }
+    let mask = (masked == 1).then(|| random.array4::<T>([n, offset_groups * taps, oh, ow]));
+    let tensors = DeformInput { input: &input, offset: &offset, mask: mask.as_deref() };
+    let want = reference::deform_conv2d(config, tensors, &weight, bias.as_deref()).expect(name);
+    for isa in isas() {
+        let layer = DeformConv2dLayer::with_options(config, &weight, bias.as_deref(), options(isa)).expect(name);
+        for layout in LAYOUTS {
+            let (input, offset) = (laid_out(&input, layout), laid_out(&offset, layout));
+            let mask = mask.as_ref().map(|mask| laid_out(mask, layout));
+            let tensors = DeformInput { input: &input, offset: &offset, mask: mask.as_deref() };
+            assert_same(&layer.run(tensors).expect(name), &want, &(name, isa, layout));
+        }
+        check_into(&want, &(name, isa), |output, workspace| {
+            layer.run_into_with(tensors, output, workspace).expect(name);
+        });
+    }
+}
+
+#[test]
+fn deformable() {
+    let cases: [(&str, Conv2d, [usize; 3], [usize; 2]); 8] = [
+        ("v1", conv(4, 6, 3).padding(1), [2, 9, 10], [1, 0]),
+        ("v2", conv(4, 6, 3).padding(1), [1, 9, 10], [1, 1]),
+        ("offset groups", conv(12, 7, 3).padding(1).stride(2), [1, 11, 12], [4, 1]),
+        ("weight groups", conv(12, 8, 3).groups(4).padding(1), [1, 8, 9], [1, 0]),
+        ("both, independent", conv(12, 6, [2, 3]).groups(2).dilation([2, 1]), [1, 9, 10], [3, 1]),
+        ("depthwise", Conv2d::depthwise(6, 3).padding(1), [1, 7, 8], [6, 1]),
+        ("blocks of taps", conv(40, 3, 3), [1, 6, 6], [2, 0]),
+        ("empty batch", conv(4, 6, 3), [0, 6, 6], [1, 1]),
+    ];
+    for (name, config, size, groups) in cases {
+        check_deformable::<f32>(&config, size, groups, name);
+        check_deformable::<f64>(&config, size, groups, name);
+    }
+}
+
+#[test]
+fn zero_offsets_are_the_plain_convolution() {
+    for (name, config, [n, h, w]) in convolutions() {
+        let mut random = Random::new(5);
+        let input = random.array4::<f32>([n, config.in_channels, h, w]);
+        let weight = random.array4::<f32>(config.weight_shape());
+        let bias = bias_for(&config, &mut random);
+        let [oh, ow] = config.output_size([h, w]).expect(name);
+        let taps = config.kernel[0] * config.kernel[1];
+        let (offset, mask) = (Array4::zeros((n, 2 * taps, oh, ow)), Array4::ones((n, taps, oh, ow)));
+        let want = ndconv::conv2d(&config, &input, &weight, bias.as_deref()).expect(name);
+        for mask in [None, Some(&*mask)] {
+            let tensors = DeformInput { input: &input, offset: &offset, mask };
+            let got = ndconv::deform_conv2d(&config, tensors, &weight, bias.as_deref()).expect(name);
+            assert_same(&got, &want, &name);
+        }
+    }
+}
+
+fn check_depthwise_separable<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], multiplier: usize) {
+    let mut random = Random::new(6);
+    let middle = config.in_channels * multiplier;
+    let input = random.array4::<T>([n, config.in_channels, h, w]);
+    let depthwise = random.array4::<T>([middle, 1, config.kernel[0], config.kernel[1]]);
+    let pointwise = random.array4::<T>([config.out_channels, middle / config.groups, 1, 1]);
+    let (middle_bias, bias) = (random.array1::<T>(middle), bias_for(config, &mut random));
+    for depthwise_bias in [None, Some(&*middle_bias)] {
+        let weights = DepthwiseSeparableWeights {
+            depthwise: &depthwise,
+            depthwise_bias,
+            pointwise: &pointwise,
+            bias: bias.as_deref(),
+        };
+        let between = Activation::Relu;
+        let want = reference::depthwise_separable_conv2d(config, &input, weights, &between).expect("a result");
+        for isa in isas() {
+            let layer = DepthwiseSeparableLayer::new(config, weights, between.clone(), options(isa)).expect("a layer");
+            for layout in LAYOUTS {
+                let got = layer.run(&laid_out(&input, layout)).expect("a result");
+                assert_same(&got, &want, &(config, isa, layout));
+            }
+            check_into(&want, config, |output, workspace| {
+                layer.run_into_with(&input, output, workspace).expect("a result");
+            });
+        }
+    }
+}
+
+#[test]
+fn depthwise_separable() {
+    for mode in MODES {
+        let config = Conv2d::new(6, 10, 3).padding([1, 2, 0, 1]).padding_mode(mode);
+        check_depthwise_separable::<f32>(&config, [2, 12, 30], 1);
+        check_depthwise_separable::<f64>(&config.stride([2, 3]).dilation([1, 2]).groups(2), [1, 13, 14], 3);
+        check_depthwise_separable::<i32>(&config.bias(false), [1, 9, 9], 2);
+    }
+    check_depthwise_separable::<f32>(&Conv2d::new(200, 64, 3).padding(1), [1, 24, 24], 2);
+    check_depthwise_separable::<f32>(&Conv2d::new(4, 3, 3), [0, 8, 8], 1);
+}
+
+fn check_spatially_separable<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], middle: usize) {
+    let mut random = Random::new(7);
+    let input = random.array4::<T>([n, config.in_channels, h, w]);
+    let vertical = random.array4::<T>([middle, config.in_channels / config.groups, config.kernel[0], 1]);
+    let horizontal = random.array4::<T>([config.out_channels, middle / config.groups, 1, config.kernel[1]]);
+    let bias = bias_for(config, &mut random);
+    let weights = SpatiallySeparableWeights { vertical: &vertical, horizontal: &horizontal, bias: bias.as_deref() };
+    let want = reference::spatially_separable_conv2d(config, &input, weights).expect("a result");
+    for isa in isas() {
+        let layer = SpatiallySeparableLayer::new(config, weights, options(isa)).expect("a layer");
+        for layout in LAYOUTS {
+            let got = layer.run(&laid_out(&input, layout)).expect("a result");
+            assert_same(&got, &want, &(config, isa, layout));
+        }
+        check_into(&want, config, |output, workspace| {
+            layer.run_into_with(&input, output, workspace).expect("a result");
+        });
+    }
+}
+
+#[test]
+fn spatially_separable() {
+    for mode in MODES {
+        let per_channel = Conv2d::depthwise(3, [5, 7]).padding([2, 3]).padding_mode(mode);
+        check_spatially_separable::<f32>(&per_channel, [2, 12, 40], 3);
+        check_spatially_separable::<f64>(&per_channel.stride([2, 3]).padding([3, 1, 0, 6]), [1, 13, 14], 6);
+        let dense = Conv2d::new(4, 5, 3).padding(Padding::SameUpper).stride(2).dilation([2, 3]).padding_mode(mode);
+        check_spatially_separable::<f32>(&dense, [1, 11, 12], 7);
+        // Padding wider than the image.
+        check_spatially_separable::<f32>(&dense.padding(9).bias(false), [1, 2, 3], 2);
+        check_spatially_separable::<i64>(&dense.groups(1), [1, 9, 8], 3);
+    }
+    // Wider than one region.
+    check_spatially_separable::<f32>(&Conv2d::depthwise(2, 9).padding(4), [1, 10, 3000], 2);
+    check_spatially_separable::<f32>(&Conv2d::new(4, 3, 3), [0, 8, 8], 2);
+}
+
+/// The zero that pads the tensor between the steps is a zero even where the first step's weights are infinite.
+#[test]
+fn spatially_separable_pads_between_the_steps() {
+    let config = Conv2d::new(1, 1, 3).padding(1).bias(false);
+    let mut random = Random::new(8);
+    let input = random.array4::<f32>([1, 1, 5, 6]);
+    let mut vertical = random.array4::<f32>([1, 1, 3, 1]);
+    vertical[[0, 0, 1, 0]] = f32::INFINITY;
+    let horizontal = random.array4::<f32>([1, 1, 1, 3]);
+    let weights = SpatiallySeparableWeights { vertical: &vertical, horizontal: &horizontal, bias: None };
+    let want = reference::spatially_separable_conv2d(&config, &input, weights).expect("a result");
+    let got = ndconv::spatially_separable_conv2d(&config, &input, weights).expect("a result");
+    assert_same(&got, &want, &config);
+}
+
+#[test]
+fn broadcast_inputs_and_weights() {
+    let config = Conv2d::new(6, 8, 3).padding(1).bias(false);
+    let mut random = Random::new(9);
+    let row = random.array4::<f32>([1, 6, 1, 12]);
+    let kernel = random.array4::<f32>([1, 1, 3, 3]);
+    let (input, weight) = (row.broadcast((3, 6, 10, 12)).unwrap(), kernel.broadcast((8, 6, 3, 3)).unwrap());
+    let want = reference::conv2d(&config, &input, &weight, None).unwrap();
+    assert_same(&ndconv::conv2d(&config, &input, &weight, None).unwrap(), &want, &"broadcast");
+    let pixel = random.array4::<f32>([1, 1, 1, 1]);
+    let input = pixel.broadcast((2, 6, 7, 9)).unwrap();
+    let want = reference::conv2d(&config, &input, &weight, None).unwrap();
+    assert_same(&ndconv::conv2d(&config, &input, &weight, None).unwrap(), &want, &"broadcast pixel");
+}
+
+#[test]
+fn threads_and_batch_cannot_be_seen() {
+    for (name, config, [n, h, w]) in convolutions() {
+        let mut random = Random::new(10);
+        let input = random.array4::<f32>([n, config.in_channels, h, w]);
+        let weight = random.array4::<f32>(config.weight_shape());
+        let bias = bias_for(&config, &mut random);
+        let layer = Conv2dLayer::new(&config, &weight, bias.as_deref()).expect(name);
+        let want = on_threads(1, || layer.run(&input).expect(name));
+        for threads in [2, 3, 8] {
+            assert_same(&on_threads(threads, || layer.run(&input).expect(name)), &want, &(name, threads));
+        }
+        for sample in 0..n {
+            let alone = layer.run(&input.slice(s![sample..sample + 1, .., .., ..])).expect(name);
+            assert_same(&alone, &want.slice(s![sample..sample + 1, .., .., ..]).to_owned(), &(name, sample));
+        }
+    }
+}
+
+#[test]
+fn activations_are_those_of_the_plain_result() {
+    let config = Conv2d::new(5, 7, 3).padding(1);
+    let mut random = Random::new(11);
+    let input = random.array4::<f32>([2, 5, 12, 20]);
+    let weight = random.array4::<f32>(config.weight_shape());
+    let bias = random.array1::<f32>(7);
+    let plain = reference::conv2d(&config, &input, &weight, Some(&bias)).unwrap();
+    let transposed_weight = random.array4::<f32>(config.transposed_weight_shape());
+    let up = config.stride(2);
+    let transposed = reference::conv_transpose2d(&up, &input, &transposed_weight, Some(&bias)).unwrap();
+    for activation in [
+        Activation::None,
+        Activation::Relu,
+        Activation::relu6(),
+        Activation::Clamp { min: -0.5, max: 0.25 },
+        Activation::LeakyRelu { slope: 0.1 },
+        Activation::Prelu(vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
+        Activation::Silu,
+        Activation::HardSwish,
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Sigmoid,
+        Activation::Tanh,
+    ] {
+        let apply =
+            |plain: &Array4<f32>| Array4::from_shape_fn(plain.dim(), |index| activation.apply(plain[index], index.1));
+        for isa in isas() {
+            let options = options(isa).activation(activation.clone());
+            let layer = Conv2dLayer::with_options(&config, &weight, Some(&bias), options.clone()).unwrap();
+            assert_same(&layer.run(&input).unwrap(), &apply(&plain), &(&activation, isa));
+            let mut output = spoiled(plain.dim().into(), Layout::ChannelsLast);
+            layer.run_into(&input, &mut output).unwrap();
+            assert_same(&output, &apply(&plain), &(&activation, isa, "channels last"));
+            let layer = ConvTranspose2dLayer::with_options(&up, &transposed_weight, Some(&bias), options).unwrap();
+            assert_same(&layer.run(&input).unwrap(), &apply(&transposed), &(&activation, isa, "transposed"));
+        }
+    }
+}
+
+/// A NaN or an infinity in the input reaches exactly the outputs whose window holds it.
+#[test]
+fn not_a_number_stays_in_its_window() {
+    for mode in MODES {
+        let config = Conv2d::new(3, 17, 3).padding(1).padding_mode(mode);
+        let mut random = Random::new(12);
+        let mut input = random.array4::<f32>([1, 3, 9, 40]);
+        input[[0, 1, 4, 17]] = f32::NAN;
+        input[[0, 2, 0, 39]] = f32::INFINITY;
+        let weight = random.array4::<f32>(config.weight_shape());
+        let bias = random.array1::<f32>(17);
+        let want = reference::conv2d(&config, &input, &weight, Some(&bias)).unwrap();
+        if mode == PaddingMode::Zeros {
+            assert_eq!(want.iter().filter(|x| x.is_nan()).count(), 17 * 9);
+        }
+        for isa in isas() {
+            let layer = Conv2dLayer::with_options(&config, &weight, Some(&bias), options(isa)).unwrap();
+            assert_same(&layer.run(&input).unwrap(), &want, &(mode, isa));
+        }
+    }
+}

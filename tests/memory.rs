@@ -1,0 +1,117 @@
+//! Peak memory, counted by an allocator.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use ndarray::{Array1, Array4};
+use ndconv::{Conv2d, Conv2dLayer, ConvTranspose2dLayer, Workspace};
+
+mod common;
+use common::on_threads;
+
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is forwarded to the system's allocator; counting touches no memory of it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, SeqCst);
+        let held = HELD.fetch_add(layout.size(), SeqCst) + layout.size();
+        PEAK.fetch_max(held, SeqCst);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), SeqCst);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The most bytes held at a time during `run`, beyond those held before.
+fn peak_of<R>(run: impl FnOnce() -> R) -> (R, usize) {
+    let before = HELD.load(SeqCst);
+    PEAK.store(before, SeqCst);
+    let result = run();
+    (result, PEAK.load(SeqCst) - before)
+}
+
+const MIB: usize = 1 << 20;
+
+/// One test, since the counters are the process's.
+#[test]
+fn memory_is_bounded_and_can_be_kept() {
+    large_layer();
+    independent_of_size();
+    no_allocation_in_a_kept_workspace();
+}
+
+/// Peak memory is the output, the packed weights and at most 2 MiB for each thread.
+fn large_layer() {
+    let config = Conv2d::new(64, 64, 3).padding(1);
+    let input = Array4::from_elem((1, 64, 1024, 1024), 0.5f32);
+    let weight = Array4::from_elem((64, 64, 3, 3), 0.25f32);
+    let bias = Array1::from_elem(64, 1.0f32);
+    for threads in [1, 2] {
+        let (corner, peak) = on_threads(threads, || {
+            peak_of(|| {
+                let layer = Conv2dLayer::new(&config, &weight, Some(&bias)).expect("a layer");
+                layer.run(&input).expect("an output")[[0, 0, 0, 0]]
+            })
+        });
+        assert_eq!(corner, 1.0 + 64.0 * 4.0 * 0.125);
+        let needed = (64 * 1024 * 1024 + weight.len()) * size_of::<f32>();
+        println!("{threads} threads: {} KiB beyond output and weights", (peak - needed) / 1024);
+        assert!(peak <= needed + threads * 2 * MIB, "{} bytes beyond output and weights", peak - needed);
+    }
+}
+
+/// Working memory does not grow with batch, height or width.
+fn independent_of_size() {
+    let config = Conv2d::new(16, 16, 3).padding(1).bias(false);
+    let weight = Array4::from_elem((16, 16, 3, 3), 0.25f64);
+    let bytes = |shape: [usize; 4], transposed: bool| {
+        on_threads(1, || {
+            let mut workspace = Workspace::new();
+            let input = Array4::<f64>::zeros(shape);
+            let mut output = Array4::zeros(shape);
+            if transposed {
+                let layer = ConvTranspose2dLayer::new(&config, &weight, None).expect("a layer");
+                layer.run_into_with(&input, &mut output, &mut workspace).expect("an output");
+            } else {
+                let layer = Conv2dLayer::new(&config, &weight, None).expect("a layer");
+                layer.run_into_with(&input, &mut output, &mut workspace).expect("an output");
+            }
+            workspace.bytes()
+        })
+    };
+    for transposed in [false, true] {
+        for shape in [[1, 16, 8, 8], [9, 16, 64, 64], [1, 16, 3, 40_000], [1, 16, 40_000, 3], [1, 16, 500, 700]] {
+            assert!(bytes(shape, transposed) <= 2 * MIB, "{shape:?}: {}", bytes(shape, transposed));
+        }
+    }
+}
+
+/// With a kept workspace and a caller's output a call on one thread allocates nothing.
+fn no_allocation_in_a_kept_workspace() {
+    let config = Conv2d::new(8, 8, 3).padding(1).bias(false);
+    let layer = Conv2dLayer::new(&config, &Array4::from_elem((8, 8, 3, 3), 0.25f32), None).expect("a layer");
+    let (input, mut output) = (Array4::<f32>::zeros((1, 8, 16, 16)), Array4::zeros((1, 8, 16, 16)));
+    let mut workspace = Workspace::new();
+    let allocations = on_threads(1, || {
+        layer.run_into_with(&input, &mut output, &mut workspace).expect("an output");
+        let before = CALLS.load(SeqCst);
+        for _ in 0..10 {
+            layer.run_into_with(&input, &mut output, &mut workspace).expect("an output");
+        }
+        CALLS.load(SeqCst) - before
+    });
+    assert_eq!(allocations, 0);
+}

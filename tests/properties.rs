@@ -1,0 +1,282 @@
+//! Random configurations: bit for bit the reference, and the identities that convolutions obey.
+
+mod common;
+
+use common::{LAYOUTS, Layout, Random, TestElement, assert_same, bias_for, isas, laid_out, on_threads, spoiled};
+use ndarray::{Array4, Axis, concatenate, s};
+use ndconv::{
+    Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, Float, Isa, Options, Padding,
+    PaddingMode, Workspace, conv_transpose2d, conv2d, reference,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// A configuration and an input it can be run on.
+#[derive(Clone, Debug)]
+struct Case {
+    config: Conv2d,
+    /// Batch, height, width.
+    size: [usize; 3],
+    seed: u64,
+    isa: Isa,
+    threads: usize,
+    layouts: [Layout; 3],
+}
+
+fn modes() -> impl Strategy<Value = PaddingMode> {
+    use PaddingMode::*;
+    prop_oneof![4 => Just(Zeros), 1 => Just(Reflect), 1 => Just(Symmetric), 1 => Just(Replicate), 1 => Just(Circular)]
+}
+
+fn paddings() -> impl Strategy<Value = Padding> {
+    prop_oneof![
+        6 => prop::array::uniform4(0usize..6).prop_map(Padding::Sides),
+        1 => Just(Padding::Valid),
+        1 => Just(Padding::SameUpper),
+        1 => Just(Padding::SameLower),
+    ]
+}
+
+/// Small enough for the reference, large enough for tails and for more than one block of taps.
+fn configs() -> impl Strategy<Value = Conv2d> {
+    let channels = (select(vec![1usize, 1, 1, 2, 3, 5]), 1usize..9, 1usize..18);
+    let pair = |range: std::ops::Range<usize>| prop::array::uniform2(range);
+    let spatial = (pair(1..6), pair(1..4), pair(1..4), paddings(), modes());
+    (channels, spatial, any::<bool>()).prop_map(|((groups, per_in, per_out), (kernel, stride, dilation, padding, mode), bias)| {
+        Conv2d::new(groups * per_in, groups * per_out, kernel)
+            .groups(groups)
+            .stride(stride)
+            .dilation(dilation)
+            .padding(padding)
+            .padding_mode(mode)
+            .bias(bias)
+    })
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let size = (0usize..4, 1usize..24, prop_oneof![4 => 1usize..24, 1 => 1usize..70]);
+    let layouts = [0; 3].map(|_| select(LAYOUTS.to_vec()));
+    let run = (select(isas()), select(vec![1usize, 2, 3, 8]), layouts);
+    (configs(), size, any::<u64>(), run).prop_map(|(config, (n, h, w), seed, (isa, threads, layouts))| Case {
+        config,
+        size: [n, h, w],
+        seed,
+        isa,
+        threads,
+        layouts,
+    })
+}
+
+/// Multiply-adds that the reference is asked for at most.
+const AFFORDABLE: u64 = 3_000_000;
+
+fn affordable(case: &Case, macs: Result<u64, ndconv::Error>) -> bool {
+    macs.is_ok_and(|macs| macs * (case.size[0] as u64) < AFFORDABLE)
+}
+
+fn check_standard<T: TestElement>(case: &Case) {
+    let Case { config, size: [n, h, w], seed, isa, threads, layouts } = case;
+    let mut random = Random::new(*seed);
+    let input = random.array4::<T>([*n, config.in_channels, *h, *w]);
+    let weight = random.array4::<T>(config.weight_shape());
+    let bias = bias_for(config, &mut random);
+    let want = reference::conv2d(config, &input, &weight, bias.as_deref()).unwrap();
+    let weight = laid_out(&weight, layouts[1]);
+    let options = Options::new().isa(*isa);
+    let layer = Conv2dLayer::with_options(config, &weight, bias.as_deref(), options).unwrap();
+    let mut got = spoiled(want.dim().into(), layouts[2]);
+    on_threads(*threads, || layer.run_into(&laid_out(&input, layouts[0]), &mut got).unwrap());
+    assert_same(&got, &want, case);
+}
+
+fn check_transposed<T: TestElement>(case: &Case) {
+    let Case { config, size: [n, h, w], seed, isa, threads, layouts } = case;
+    let mut random = Random::new(*seed);
+    let input = random.array4::<T>([*n, config.in_channels, *h, *w]);
+    let weight = random.array4::<T>(config.transposed_weight_shape());
+    let bias = bias_for(config, &mut random);
+    let want = reference::conv_transpose2d(config, &input, &weight, bias.as_deref()).unwrap();
+    let weight = laid_out(&weight, layouts[1]);
+    let options = Options::new().isa(*isa);
+    let layer = ConvTranspose2dLayer::with_options(config, &weight, bias.as_deref(), options).unwrap();
+    let mut got = spoiled(want.dim().into(), layouts[2]);
+    on_threads(*threads, || layer.run_into(&laid_out(&input, layouts[0]), &mut got).unwrap());
+    assert_same(&got, &want, case);
+}
+
+fn check_deformable<T: TestElement + Float>(case: &Case, offset_groups: usize, masked: bool) {
+    let Case { config, size: [n, h, w], seed, isa, threads, layouts } = case;
+    let mut random = Random::new(*seed);
+    let input = random.array4::<T>([*n, config.in_channels, *h, *w]);
+    let weight = random.array4::<T>(config.weight_shape());
+    let bias = bias_for(config, &mut random);
+    let [oh, ow] = config.output_size([*h, *w]).unwrap();
+    let taps = config.kernel[0] * config.kernel[1];
+    let offset = random.array4::<T>([*n, 2 * offset_groups * taps, oh, ow]).mapv(|x| x * T::of(4.0));
+    let mask = masked.then(|| random.array4::<T>([*n, offset_groups * taps, oh, ow]));
+    let tensors = DeformInput { input: &input, offset: &offset, mask: mask.as_deref() };
+    let want = reference::deform_conv2d(config, tensors, &weight, bias.as_deref()).unwrap();
+    let options = Options::new().isa(*isa);
+    let layer = DeformConv2dLayer::with_options(config, &weight, bias.as_deref(), options).unwrap();
+    let mut got = spoiled(want.dim().into(), layouts[2]);
+    let (input, offset) = (laid_out(&input, layouts[0]), laid_out(&offset, layouts[1]));
+    let tensors = DeformInput { input: &input, offset: &offset, mask: mask.as_deref() };
+    on_threads(*threads, || layer.run_into_with(tensors, &mut got, &mut Workspace::new()).unwrap());
+    assert_same(&got, &want, case);
+}
+
+/// Closeness for identities that hold up to rounding: `terms` products of numbers below 1.
+fn assert_close(got: &Array4<f64>, want: &Array4<f64>, terms: usize) {
+    assert_eq!(got.dim(), want.dim());
+    let bound = 4.0 * terms as f64 * f64::EPSILON * 4.0;
+    got.iter().zip(want).for_each(|(got, want)| assert!((got - want).abs() <= bound, "{got} {want}"));
+}
+
+fn dot(a: &Array4<f64>, b: &Array4<f64>) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 384, ..ProptestConfig::default() })]
+
+    #[test]
+    fn standard_is_its_reference(case in cases()) {
+        prop_assume!(affordable(&case, case.config.macs([case.size[1], case.size[2]])));
+        check_standard::<f32>(&case);
+        check_standard::<f64>(&case);
+        check_standard::<i16>(&case);
+    }
+
+    #[test]
+    fn transposed_is_its_reference(case in cases(), extra in prop::array::uniform2(0usize..3)) {
+        let mut case = case;
+        let (stride, dilation) = (case.config.stride, case.config.dilation);
+        case.config.output_padding = [0, 1].map(|axis| extra[axis].min(stride[axis].max(dilation[axis]) - 1));
+        let size = [case.size[1], case.size[2]];
+        // The textbook multiplies every tap of every output.
+        let outputs = case.config.transposed_output_size(size).map(|[h, w]| (h * w) as u64);
+        let taps = (case.config.parameters().unwrap() * case.size[0]) as u64;
+        prop_assume!(outputs.is_ok_and(|outputs| outputs * taps < AFFORDABLE));
+        check_transposed::<f32>(&case);
+        check_transposed::<f64>(&case);
+        check_transposed::<i32>(&case);
+    }
+
+    #[test]
+    fn deformable_is_its_reference(case in cases(), masked: bool, divisor in 1usize..4) {
+        let mut case = case;
+        case.config.padding_mode = PaddingMode::Zeros;
+        prop_assume!(affordable(&case, case.config.macs([case.size[1], case.size[2]])));
+        let offset_groups = if case.config.in_channels % divisor == 0 { divisor } else { 1 };
+        check_deformable::<f32>(&case, offset_groups, masked);
+        check_deformable::<f64>(&case, offset_groups, masked);
+    }
+
+    #[test]
+    fn a_batch_is_its_samples(case in cases()) {
+        prop_assume!(affordable(&case, case.config.macs([case.size[1], case.size[2]])));
+        let Case { config, size: [n, h, w], seed, .. } = case;
+        let mut random = Random::new(seed);
+        let input = random.array4::<f32>([n, config.in_channels, h, w]);
+        let bias = bias_for(&config, &mut random);
+        let layer = Conv2dLayer::new(&config, &random.array4(config.weight_shape()), bias.as_deref()).unwrap();
+        let whole = layer.run(&input).unwrap();
+        for sample in 0..n {
+            let alone = layer.run(&input.slice(s![sample..=sample, .., .., ..])).unwrap();
+            assert_same(&alone, &whole.slice(s![sample..=sample, .., .., ..]).to_owned(), &config);
+        }
+    }
+
+    #[test]
+    fn groups_are_separate_convolutions(case in cases()) {
+        prop_assume!(affordable(&case, case.config.macs([case.size[1], case.size[2]])));
+        let Case { config, size: [n, h, w], seed, .. } = case;
+        let config = config.bias(false);
+        let mut random = Random::new(seed);
+        let input = random.array4::<f32>([n, config.in_channels, h, w]);
+        let weight = random.array4::<f32>(config.weight_shape());
+        let (per_in, per_out) = (config.in_channels / config.groups, config.out_channels / config.groups);
+        let alone = Conv2d { in_channels: per_in, out_channels: per_out, groups: 1, ..config };
+        let outputs: Vec<Array4<f32>> = (0..config.groups)
+            .map(|g| {
+                let input = input.slice(s![.., g * per_in..(g + 1) * per_in, .., ..]);
+                conv2d(&alone, &input, &weight.slice(s![g * per_out..(g + 1) * per_out, .., .., ..]), None).unwrap()
+            })
+            .collect();
+        let views: Vec<_> = outputs.iter().map(|output| output.view()).collect();
+        let want = concatenate(Axis(1), &views).unwrap();
+        assert_same(&conv2d(&config, &input, &weight, None).unwrap(), &want, &config);
+    }
+
+    /// A larger image computed whole, and the part of it that a crop with its surroundings gives.
+    #[test]
+    fn tiles_of_an_image_are_the_image(case in cases(), cut in 0.1f64..0.9) {
+        let Case { config, size: [_, h, w], seed, .. } = case;
+        let config = config.padding(0);
+        let [_, ow] = match config.output_size([h, w]) { Ok(size) => size, Err(_) => return Ok(()) };
+        prop_assume!(affordable(&case, config.macs([h, w])));
+        let mut random = Random::new(seed);
+        let input = random.array4::<f32>([1, config.in_channels, h, w]);
+        let bias = bias_for(&config, &mut random);
+        let layer = Conv2dLayer::new(&config, &random.array4(config.weight_shape()), bias.as_deref()).unwrap();
+        let first = (ow as f64 * cut) as usize;
+        let tile = layer.run(&input.slice(s![.., .., .., first * config.stride[1]..])).unwrap();
+        let whole = layer.run(&input).unwrap();
+        assert_same(&tile, &whole.slice(s![.., .., .., first..]).to_owned(), &config);
+    }
+
+    /// ⟨conv x, y⟩ = ⟨x, transposed y⟩, for every padding mode.
+    #[test]
+    fn transposed_is_the_adjoint(case in cases()) {
+        let Case { config, size: [n, h, w], seed, .. } = case;
+        let config = config.bias(false);
+        prop_assume!(affordable(&case, config.macs([h, w])));
+        let pads = config.resolved_pads([h, w]).unwrap();
+        let config = config.padding([pads.top, pads.left, pads.bottom, pads.right]);
+        let [oh, ow] = config.output_size([h, w]).unwrap();
+        let back = Conv2d { in_channels: config.out_channels, out_channels: config.in_channels, ..config };
+        // Rows that no window reaches come back by output padding, which may be more than it is allowed to be.
+        let Ok(back) = back.with_output_size([oh, ow], [h, w]) else { return Ok(()) };
+        let mut random = Random::new(seed);
+        let x = random.array4::<f64>([n, config.in_channels, h, w]);
+        let y = random.array4::<f64>([n, config.out_channels, oh, ow]);
+        let weight = random.array4::<f64>(config.weight_shape());
+        let forward = dot(&conv2d(&config, &x, &weight, None).unwrap(), &y);
+        let backward = dot(&x, &conv_transpose2d(&back, &y, &weight, None).unwrap());
+        let terms = (n * oh * ow) as f64 * config.parameters().unwrap() as f64;
+        prop_assert!((forward - backward).abs() <= 4.0 * f64::EPSILON * terms.max(1.0), "{forward} {backward} {config:?}");
+    }
+
+    #[test]
+    fn linear_in_the_input(case in cases(), factor in -2.0f64..2.0) {
+        prop_assume!(affordable(&case, case.config.macs([case.size[1], case.size[2]])));
+        let Case { config, size: [n, h, w], seed, .. } = case;
+        let config = config.bias(false);
+        let mut random = Random::new(seed);
+        let [x, y] = [0; 2].map(|_| random.array4::<f64>([n, config.in_channels, h, w]));
+        let weight = random.array4::<f64>(config.weight_shape());
+        let conv = |x: &Array4<f64>| conv2d(&config, x, &weight, None).unwrap();
+        assert_close(&conv(&(&x * factor + &y)), &(conv(&x) * factor + conv(&y)), config.parameters().unwrap());
+    }
+
+    #[test]
+    fn a_pointwise_convolution_is_a_matrix_product(c in 1usize..40, o in 1usize..40, h in 1usize..9, w in 1usize..9, seed: u64) {
+        let mut random = Random::new(seed);
+        let (x, weight) = (random.array4::<f64>([1, c, h, w]), random.array4::<f64>([o, c, 1, 1]));
+        let got = conv2d(&Conv2d::pointwise(c, o).bias(false), &x, &weight, None).unwrap();
+        let product = weight.to_shape((o, c)).unwrap().dot(&x.to_shape((c, h * w)).unwrap());
+        assert_close(&got, &product.into_shape_with_order((1, o, h, w)).unwrap(), c);
+    }
+
+    #[test]
+    fn an_outer_product_separates(h in 1usize..12, w in 1usize..12, kh in 1usize..6, kw in 1usize..6, seed: u64) {
+        let mut random = Random::new(seed);
+        let input = random.array4::<f64>([1, 2, h, w]);
+        let (vertical, horizontal) = (random.array4::<f64>([2, 1, kh, 1]), random.array4::<f64>([2, 1, 1, kw]));
+        let full = &vertical * &horizontal;
+        let config = Conv2d::depthwise(2, [kh, kw]).padding([kh, kw]).bias(false);
+        let weights = ndconv::SpatiallySeparableWeights { vertical: &vertical, horizontal: &horizontal, bias: None };
+        let got = ndconv::spatially_separable_conv2d(&config, &input, weights).unwrap();
+        assert_close(&got, &conv2d(&config, &input, &full, None).unwrap(), kh * kw);
+    }
+}
