@@ -54,7 +54,12 @@ fn deform(config: Conv2d, offset: Shape, mask: Option<Shape>) -> Result<(), Erro
     deform_conv2d(&config, tensors, &zeros(WEIGHT), Some(&Array1::zeros(6))).map(drop)
 }
 
-fn depthwise_separable(depthwise: Shape, middle_bias: Option<usize>, pointwise: Shape, bias: Option<usize>) -> Result<(), Error> {
+fn depthwise_separable(
+    depthwise: Shape,
+    middle_bias: Option<usize>,
+    pointwise: Shape,
+    bias: Option<usize>,
+) -> Result<(), Error> {
     let config = Conv2d::new(4, 6, 3);
     let (middle_bias, bias) = (middle_bias.map(Array1::zeros), bias.map(Array1::zeros));
     let weights = DepthwiseSeparableWeights {
@@ -68,11 +73,8 @@ fn depthwise_separable(depthwise: Shape, middle_bias: Option<usize>, pointwise: 
 
 fn spatially_separable(vertical: Shape, horizontal: Shape, bias: Option<usize>) -> Result<(), Error> {
     let bias = bias.map(Array1::zeros);
-    let weights = SpatiallySeparableWeights {
-        vertical: &zeros(vertical),
-        horizontal: &zeros(horizontal),
-        bias: bias.as_deref(),
-    };
+    let weights =
+        SpatiallySeparableWeights { vertical: &zeros(vertical), horizontal: &zeros(horizontal), bias: bias.as_deref() };
     SpatiallySeparableLayer::new(&good(), weights, Options::new())?.run(&zeros(INPUT)).map(drop)
 }
 

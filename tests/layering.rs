@@ -76,7 +76,11 @@ fn modules_use_only_what_lies_below() {
                 let allowed = name == module || allowed.contains(&name.as_str());
                 assert!(allowed, "{} uses {name}, which lies above {module} or beside it", file.display());
             }
-            assert!(!code(&file).contains("crate::{"), "{}: one line per module, so that this test sees it", file.display());
+            assert!(
+                !code(&file).contains("crate::{"),
+                "{}: one line per module, so that this test sees it",
+                file.display()
+            );
         }
     }
 }

@@ -42,15 +42,17 @@ fn configs() -> impl Strategy<Value = Conv2d> {
     let channels = (select(vec![1usize, 1, 1, 2, 3, 5]), 1usize..9, 1usize..18);
     let pair = |range: std::ops::Range<usize>| prop::array::uniform2(range);
     let spatial = (pair(1..6), pair(1..4), pair(1..4), paddings(), modes());
-    (channels, spatial, any::<bool>()).prop_map(|((groups, per_in, per_out), (kernel, stride, dilation, padding, mode), bias)| {
-        Conv2d::new(groups * per_in, groups * per_out, kernel)
-            .groups(groups)
-            .stride(stride)
-            .dilation(dilation)
-            .padding(padding)
-            .padding_mode(mode)
-            .bias(bias)
-    })
+    (channels, spatial, any::<bool>()).prop_map(
+        |((groups, per_in, per_out), (kernel, stride, dilation, padding, mode), bias)| {
+            Conv2d::new(groups * per_in, groups * per_out, kernel)
+                .groups(groups)
+                .stride(stride)
+                .dilation(dilation)
+                .padding(padding)
+                .padding_mode(mode)
+                .bias(bias)
+        },
+    )
 }
 
 fn cases() -> impl Strategy<Value = Case> {

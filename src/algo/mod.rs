@@ -91,7 +91,7 @@ pub(crate) fn drive<'a, T: Element>(
 }
 
 /// Consecutive pieces of `size` along an axis, the last one maybe shorter, with their ranges.
-fn chunks<T>(
+pub(crate) fn chunks<T>(
     view: ArrayViewMut3<'_, T>,
     axis: usize,
     size: usize,

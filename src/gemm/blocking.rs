@@ -1,6 +1,6 @@
 //! How much of the matrices is worked on at a time.
 
-use crate::kernels::copy::SLACK;
+use crate::element::Element;
 use crate::numerics::SUMMATION_BLOCK;
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -8,15 +8,19 @@ use crate::simd::{Isa, Kernel, Simd};
 /// current cores have) while a weight panel stays in L1. Set with `cargo bench --bench layers`.
 const PACKED_BYTES: usize = 512 << 10;
 
-/// Pixels of a block.
-pub(crate) fn pixels_per_block<T>() -> usize {
+/// Most lanes of a vector, of any instruction set and element type that has vectors.
+const MAX_LANES: usize = 16;
+
+/// Pixels that are worked on at a time.
+pub(crate) const fn max_pixels<T>() -> usize {
     PACKED_BYTES / (SUMMATION_BLOCK * size_of::<T>())
 }
 
-/// Elements of scratch that a [`Gemm`](super::Gemm) over blocks of at most these taps and pixels packs into.
-pub(crate) fn packed_len(taps: usize, pixels: usize) -> usize {
-    // Vectors of every instruction set divide the slack.
-    taps.min(SUMMATION_BLOCK) * pixels.next_multiple_of(SLACK) + SLACK
+/// Elements of scratch that a [`Gemm`](super::Gemm) over so many taps and pixels packs into at most.
+pub(crate) const fn packed_len(taps: usize, pixels: usize) -> usize {
+    let taps = if taps < SUMMATION_BLOCK { taps } else { SUMMATION_BLOCK };
+    // Every tap may begin at a whole vector, and behind the last one a vector may be read or written.
+    taps * (pixels + MAX_LANES) + MAX_LANES
 }
 
 /// The register tile of an instruction set for an element type.
@@ -29,7 +33,7 @@ pub(crate) struct Tile {
 }
 
 impl Tile {
-    pub(crate) fn of<T: crate::element::Element>(isa: Isa) -> Tile {
+    pub(crate) fn of<T: Element>(isa: Isa) -> Tile {
         struct Shape;
         impl<T: Copy> Kernel<T> for Shape {
             type Output = Tile;

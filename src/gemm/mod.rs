@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! for block of taps:                        # at most 256, fixed by the numerics
-//!     pack the source's pixels for the block     → scratch, panels of a tile's width
+//!     pack the source's pixels for the block     → scratch
 //!     for panel of weight rows:                  # stays in L1
 //!         for tile of pixels:                    # streams from L2
 //!             multiply, add to the output        → kernels::gemm_tile
 //! ```
 //!
-//! The source is a virtual matrix: [`Panels`] makes the piece that is wanted, when it is wanted. The
-//! loop over pixels is the caller's, in blocks of [`blocking::pixels_per_block`].
+//! The source is a virtual matrix: [`Source`] makes the block that is wanted, when it is wanted. The pixels are
+//! those of one region, few enough for the block to stay in cache: [`blocking::MAX_PIXELS`].
 
 pub(crate) mod blocking;
 mod weights;
@@ -18,20 +18,30 @@ use core::ops::Range;
 
 use crate::element::Element;
 use crate::kernels::gemm_tile::{MultiplyPanel, Start};
+use crate::numerics::SUMMATION_BLOCK;
 use crate::simd::{Isa, Kernel, Simd};
 pub(crate) use weights::PackedWeights;
 
-/// A virtual matrix `[taps][pixels]`, made panel by panel.
-pub(crate) trait Panels<T: Copy> {
-    /// Writes `panel[tap][pixel]`, rows `width` apart, for the given taps and pixels. There are at most `width` pixels;
-    /// what lies behind them in a row is arbitrary. `panel` has [`SLACK`](crate::kernels::copy::SLACK)
-    /// elements to spare.
-    fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, pixels: Range<usize>, width: usize, panel: &mut [T]);
+/// A block of a virtual matrix in working memory.
+///
+/// Tap `k`'s pixels follow each other from `offsets[k]` on. Where taps see the same pixels at a distance, they may share
+/// them. What lies behind the last pixel of a tap may be anything.
+pub(crate) struct Packed<'a, T> {
+    /// [`blocking::packed_len`] elements.
+    pub(crate) data: &'a mut [T],
+    /// One for each tap of the block.
+    pub(crate) offsets: &'a mut [u32],
 }
 
-/// Rows of output that a [`Gemm`] adds to.
+/// A virtual matrix `[taps][pixels]`, made a block at a time.
+pub(crate) trait Source<T: Copy> {
+    /// Makes the given taps of all pixels.
+    fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>);
+}
+
+/// Rows of output that a [`Gemm`] adds to: one element for each pixel of the source.
 pub(crate) trait Rows<T> {
-    /// Calls `with` on the rows `first..first + count`, each reaching over all pixels of the block.
+    /// Calls `with` on the rows `first..first + count`.
     fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]]));
 }
 
@@ -50,14 +60,16 @@ pub(crate) struct Gemm<'a, T, P> {
     pub(crate) bias: Option<&'a [T]>,
 }
 
-impl<T: Element, P: Panels<T>> Gemm<'_, T, P> {
-    /// Computes the given pixels. Row 0 of `output` is the first row of the first panel.
-    pub(crate) fn run(&self, pixels: Range<usize>, output: &mut impl Rows<T>, scratch: &mut [T]) {
+impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
+    /// Computes all pixels. Row 0 of `output` is the first row of the first panel.
+    pub(crate) fn run(&self, output: &mut impl Rows<T>, scratch: &mut [T]) {
         let zeros = [T::ZERO; MAX_PANEL_ROWS];
+        let mut offsets = [0; SUMMATION_BLOCK];
         let height = self.weights.panel_rows();
         for (index, taps) in self.weights.blocks().enumerate() {
-            let (source, count) = (self.source, taps.len());
-            T::launch(self.isa, PackBlock { source, taps, pixels: pixels.clone(), scratch: &mut *scratch });
+            let offsets = &mut offsets[..taps.len()];
+            let packed = Packed { data: &mut *scratch, offsets: &mut *offsets };
+            T::launch(self.isa, PackBlock { source: self.source, taps, packed });
             for (number, panel) in self.panels.clone().enumerate() {
                 let first = number * height;
                 let rows = self.weights.rows_of(panel);
@@ -68,35 +80,25 @@ impl<T: Element, P: Panels<T>> Gemm<'_, T, P> {
                 };
                 let weights = self.weights.panel(self.group, index, panel);
                 output.with_rows(first, rows, |rows| {
-                    T::launch(self.isa, MultiplyPanel { weights, pixels: scratch, taps: count, start, rows });
+                    T::launch(self.isa, MultiplyPanel { weights, pixels: scratch, offsets, start, rows });
                 });
             }
         }
     }
 }
 
-/// Packs all panels of a block: tiles of the instruction set's width while they last, then single vectors.
+/// [`Source::pack`], compiled for an instruction set.
 struct PackBlock<'a, T, P> {
     source: &'a P,
     taps: Range<usize>,
-    pixels: Range<usize>,
-    scratch: &'a mut [T],
+    packed: Packed<'a, T>,
 }
 
-impl<T: Element, P: Panels<T>> Kernel<T> for PackBlock<'_, T, P> {
+impl<T: Element, P: Source<T>> Kernel<T> for PackBlock<'_, T, P> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let (mut first, end) = (self.pixels.start, self.pixels.end);
-        let mut panel = self.scratch;
-        while first < end {
-            let wide = S::TILE_VECTORS * S::LANES;
-            let width = if end - first >= wide { wide } else { S::LANES };
-            let pixels = first..end.min(first + width);
-            self.source.pack(simd, self.taps.clone(), pixels, width, panel);
-            panel = &mut panel[self.taps.len() * width..];
-            first += width;
-        }
+        self.source.pack(simd, self.taps, self.packed);
     }
 }

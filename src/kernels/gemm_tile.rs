@@ -21,14 +21,14 @@ pub(crate) enum Start<'a, T> {
     Output,
 }
 
-/// Multiplies one panel of weights with all pixel panels of a block, and adds to rows of the output.
+/// Multiplies one panel of weights with the pixels of a block, and adds to rows of the output.
 ///
-/// `weights` is `[taps][rows]`. `pixels` holds panels one after the other, each `[taps][width]`: as many
-/// of `TILE_VECTORS` vectors as the rows have room for, then of one vector each.
+/// `weights` is `[taps][rows]`. Tap `k`'s pixels begin at `pixels[offsets[k]]`, one for each element of a row; behind
+/// the last one is room to read a vector.
 pub(crate) struct MultiplyPanel<'a, 'r, T> {
     pub(crate) weights: &'a [T],
     pub(crate) pixels: &'a [T],
-    pub(crate) taps: usize,
+    pub(crate) offsets: &'a [u32],
     pub(crate) start: Start<'a, T>,
     pub(crate) rows: &'a mut [&'r mut [T]],
 }
@@ -64,23 +64,20 @@ impl<T: Arithmetic> MultiplyPanel<'_, '_, T> {
     #[inline(always)]
     fn run_tiles<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S) {
         let pixels = self.rows[0].len();
-        let wide = V * S::LANES;
-        let (mut column, mut panels) = (0, self.pixels);
-        while column + wide <= pixels {
-            let (panel, rest) = panels.split_at(self.taps * wide);
-            self.run_tile::<S, R, V>(simd, panel, column);
-            (column, panels) = (column + wide, rest);
+        let mut column = 0;
+        while column + V * S::LANES <= pixels {
+            self.run_tile::<S, R, V>(simd, column);
+            column += V * S::LANES;
         }
         while column < pixels {
-            let (panel, rest) = panels.split_at(self.taps * S::LANES);
-            self.run_tile::<S, R, 1>(simd, panel, column);
-            (column, panels) = (column + S::LANES, rest);
+            self.run_tile::<S, R, 1>(simd, column);
+            column += S::LANES;
         }
     }
 
     #[inline(always)]
-    fn run_tile<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, panel: &[T], column: usize) {
-        let sums = multiply::<T, S, R, V>(simd, self.weights, panel);
+    fn run_tile<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, column: usize) {
+        let sums = multiply::<T, S, R, V>(simd, self.weights, self.offsets, &self.pixels[column..]);
         let rows: &mut [&mut [T]; R] = (&mut *self.rows).try_into().expect("as many rows as the panel");
         unroll!(ROW < R, {
             let row = &mut rows[ROW][column..];
@@ -111,10 +108,12 @@ impl<T: Arithmetic> MultiplyPanel<'_, '_, T> {
 fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize>(
     simd: S,
     weights: &[T],
-    panel: &[T],
+    offsets: &[u32],
+    pixels: &[T],
 ) -> [[S::Vector; V]; R] {
     let mut sums = [[simd.splat(T::ZERO); V]; R];
-    for (weights, pixels) in weights.chunks_exact(R).zip(panel.chunks_exact(V * S::LANES)) {
+    for (weights, &offset) in weights.chunks_exact(R).zip(offsets) {
+        let pixels = &pixels[offset as usize..][..V * S::LANES];
         let mut x = [simd.splat(T::ZERO); V];
         unroll!(VECTOR < V, at most 4, {
             x[VECTOR] = simd.load(&pixels[VECTOR * S::LANES..]);

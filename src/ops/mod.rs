@@ -11,7 +11,7 @@ use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
 use crate::activation::Activation;
 use crate::element::Element;
 use crate::error::Error;
-use crate::gemm::blocking::{Tile, pixels_per_block};
+use crate::gemm::blocking::{Tile, max_pixels};
 use crate::geometry::Problem;
 use crate::plan::schedule::Demand;
 use crate::scratch::Workspace;
@@ -153,7 +153,7 @@ fn demand<T: Element>(problem: &Problem, isa: Isa, phases: [usize; 2], macs: u64
         channel_grain: if problem.groups == 1 { tile.panel_rows(per_group) } else { per_group },
         output: problem.output,
         phases,
-        pixel_limit: pixels_per_block::<T>(),
+        pixel_limit: max_pixels::<T>(),
         lanes: tile.lanes,
         macs: macs.saturating_mul(problem.batch as u64),
     }

@@ -21,15 +21,12 @@ pub(crate) fn transposed(config: &Conv2d, tile: Tile) -> Recipe {
     let panel_rows = tile.panel_rows(config.out_channels / config.groups);
     let pairs = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
     let phases = pairs.map(|(row, column)| {
-        let taps: Vec<(usize, [isize; 2])> = row
-            .taps
-            .iter()
-            .flat_map(|&(i, y)| column.taps.iter().map(move |&(j, x)| (i * config.kernel[1] + j, [y, x])))
-            .collect();
-        let window = Window::sparse(&taps, config.kernel[0] * config.kernel[1], config.in_channels / config.groups);
+        let in_channels = config.in_channels / config.groups;
+        let window = Window::sparse(&row.taps, &column.taps, config.kernel, in_channels);
+        let along = |&(i, _): &(usize, isize)| column.taps.iter().map(move |&(j, _)| i * config.kernel[1] + j);
         PhaseProduct {
             residues: [row.residue, column.residue],
-            positions: taps.iter().map(|&(position, _)| position).collect(),
+            positions: row.taps.iter().flat_map(along).collect(),
             product: Product { panel_rows, window },
         }
     });

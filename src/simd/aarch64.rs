@@ -20,6 +20,12 @@ vectors!(
         // SAFETY: four elements are read, and `from` has four.
         unsafe { vld1q_f32(from.as_ptr()) }
     },
+    load_even |from: &[f32]| {
+        let from: &[f32; 8] = from.first_chunk().expect("two whole vectors");
+        // SAFETY: four elements are read at 0 and at 4, and `from` has 8.
+        let (a, b) = unsafe { (vld1q_f32(from.as_ptr()), vld1q_f32(from.as_ptr().add(4))) };
+        vuzp1q_f32(a, b)
+    },
     store |vector, to: &mut [f32]| {
         let to: &mut [f32; 4] = to.first_chunk_mut().expect("a whole vector");
         // SAFETY: four elements are written, and `to` has four.
@@ -48,6 +54,12 @@ vectors!(
         let from: &[f64; 2] = from.first_chunk().expect("a whole vector");
         // SAFETY: two elements are read, and `from` has two.
         unsafe { vld1q_f64(from.as_ptr()) }
+    },
+    load_even |from: &[f64]| {
+        let from: &[f64; 4] = from.first_chunk().expect("two whole vectors");
+        // SAFETY: two elements are read at 0 and at 2, and `from` has 4.
+        let (a, b) = unsafe { (vld1q_f64(from.as_ptr()), vld1q_f64(from.as_ptr().add(2))) };
+        vuzp1q_f64(a, b)
     },
     store |vector, to: &mut [f64]| {
         let to: &mut [f64; 2] = to.first_chunk_mut().expect("a whole vector");

@@ -49,6 +49,8 @@ pub trait Simd<T: Copy>: Copy {
     fn splat(self, value: T) -> Self::Vector;
     /// The first [`LANES`](Self::LANES) elements; panics where there are fewer.
     fn load(self, from: &[T]) -> Self::Vector;
+    /// Elements 0, 2, 4 and so on of the first twice [`LANES`](Self::LANES); panics where there are fewer.
+    fn load_even(self, from: &[T]) -> Self::Vector;
     /// Writes the first [`LANES`](Self::LANES) elements; panics where there are fewer.
     fn store(self, vector: Self::Vector, to: &mut [T]);
     /// All elements of a slice shorter than a vector; the other lanes are zero.
@@ -214,7 +216,7 @@ pub(crate) use token;
 macro_rules! vectors {
     (
         $token:ty, $features:literal, $element:ty, $vector:ty, $lanes:literal, tile $rows:literal x $vectors:literal,
-        splat $splat:expr, load $load:expr, store $store:expr,
+        splat $splat:expr, load $load:expr, load_even $load_even:expr, store $store:expr,
         load_partial $load_partial:expr, store_partial $store_partial:expr, add $add:expr, fma $fma:expr $(,)?
     ) => {
         impl $crate::simd::Simd<$element> for $token {
@@ -225,6 +227,7 @@ macro_rules! vectors {
 
             vectors!(@op $features, $splat, splat(value: $element) -> $vector);
             vectors!(@op $features, $load, load(from: &[$element]) -> $vector);
+            vectors!(@op $features, $load_even, load_even(from: &[$element]) -> $vector);
             vectors!(@op $features, $store, store(vector: $vector, to: &mut [$element]) -> ());
             vectors!(@op $features, $load_partial, load_partial(from: &[$element]) -> $vector);
             vectors!(@op $features, $store_partial, store_partial(vector: $vector, to: &mut [$element]) -> ());

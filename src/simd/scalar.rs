@@ -27,6 +27,12 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     }
 
     #[inline(always)]
+    fn load_even(self, from: &[T]) -> Self::Vector {
+        let from: &[T; 2 * LANES] = from.first_chunk().expect("two whole vectors");
+        core::array::from_fn(|lane| from[2 * lane])
+    }
+
+    #[inline(always)]
     fn store(self, vector: Self::Vector, to: &mut [T]) {
         *to.first_chunk_mut().expect("a whole vector") = vector;
     }

@@ -25,6 +25,14 @@ vectors!(
         // SAFETY: eight elements are read, and `from` has eight.
         unsafe { _mm256_loadu_ps(from.as_ptr()) }
     },
+    load_even |from: &[f32]| {
+        let from: &[f32; 16] = from.first_chunk().expect("two whole vectors");
+        // SAFETY: eight elements are read at 0 and at 8, and `from` has 16.
+        let (a, b) = unsafe { (_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))) };
+        // Within each half 0 2 of a, then of b; then the halves are sorted.
+        let pairs = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
+        _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(pairs))
+    },
     store |vector, to: &mut [f32]| {
         let to: &mut [f32; 8] = to.first_chunk_mut().expect("a whole vector");
         // SAFETY: eight elements are written, and `to` has eight.
@@ -51,6 +59,12 @@ vectors!(
         let from: &[f64; 4] = from.first_chunk().expect("a whole vector");
         // SAFETY: four elements are read, and `from` has four.
         unsafe { _mm256_loadu_pd(from.as_ptr()) }
+    },
+    load_even |from: &[f64]| {
+        let from: &[f64; 8] = from.first_chunk().expect("two whole vectors");
+        // SAFETY: four elements are read at 0 and at 4, and `from` has 8.
+        let (a, b) = unsafe { (_mm256_loadu_pd(from.as_ptr()), _mm256_loadu_pd(from.as_ptr().add(4))) };
+        _mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_unpacklo_pd(a, b))
     },
     store |vector, to: &mut [f64]| {
         let to: &mut [f64; 4] = to.first_chunk_mut().expect("a whole vector");
@@ -95,6 +109,13 @@ vectors!(
         // SAFETY: sixteen elements are read, and `from` has sixteen.
         unsafe { _mm512_loadu_ps(from.as_ptr()) }
     },
+    load_even |from: &[f32]| {
+        let from: &[f32; 32] = from.first_chunk().expect("two whole vectors");
+        // SAFETY: sixteen elements are read at 0 and at 16, and `from` has 32.
+        let (a, b) = unsafe { (_mm512_loadu_ps(from.as_ptr()), _mm512_loadu_ps(from.as_ptr().add(16))) };
+        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        _mm512_permutex2var_ps(a, even, b)
+    },
     store |vector, to: &mut [f32]| {
         let to: &mut [f32; 16] = to.first_chunk_mut().expect("a whole vector");
         // SAFETY: sixteen elements are written, and `to` has sixteen.
@@ -121,6 +142,12 @@ vectors!(
         let from: &[f64; 8] = from.first_chunk().expect("a whole vector");
         // SAFETY: eight elements are read, and `from` has eight.
         unsafe { _mm512_loadu_pd(from.as_ptr()) }
+    },
+    load_even |from: &[f64]| {
+        let from: &[f64; 16] = from.first_chunk().expect("two whole vectors");
+        // SAFETY: eight elements are read at 0 and at 8, and `from` has 16.
+        let (a, b) = unsafe { (_mm512_loadu_pd(from.as_ptr()), _mm512_loadu_pd(from.as_ptr().add(8))) };
+        _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b)
     },
     store |vector, to: &mut [f64]| {
         let to: &mut [f64; 8] = to.first_chunk_mut().expect("a whole vector");

@@ -9,11 +9,11 @@ mod sample;
 use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
-use crate::algo::implicit_gemm::{Weights, run_groups, scratch_len};
+use crate::algo::implicit_gemm::{Weights, run_region, scratch_len};
 use crate::algo::{Extent, Region, Stage};
 use crate::element::Float;
 use crate::geometry::Problem;
-use sample::SampledPanels;
+use sample::SampledSource;
 
 /// The stage. It borrows the offsets and the mask of the whole batch.
 pub(crate) struct Deformable<'a, T> {
@@ -36,11 +36,11 @@ impl<T: Float> Stage<T> for Deformable<'_, T> {
 
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: &mut [T]) {
         let in_channels = self.problem.in_channels_per_group();
-        let source = |group: usize| {
+        let source = |group: usize, region: &Region| {
             let channels = group * in_channels..(group + 1) * in_channels;
             let image = input.clone().slice_axis_move(Axis(0), Slice::from(channels.clone()));
-            SampledPanels::new(self, image, channels.start, region)
+            SampledSource::new(self, image, channels.start, region)
         };
-        run_groups(self.weights, self.activation, region, output, scratch, source);
+        run_region(self.weights, self.activation, region, output, scratch, source);
     }
 }

@@ -16,7 +16,7 @@ use ndarray::{ArrayView3, Axis};
 use super::Deformable;
 use crate::algo::Region;
 use crate::element::Float;
-use crate::gemm::Panels;
+use crate::gemm::{Packed, Source};
 use crate::simd::Simd;
 
 /// Where and how one tap of one pixel samples, for every channel of an offset group.
@@ -74,8 +74,8 @@ fn number<T: Float>(value: usize) -> T {
     T::from(value).expect("floats hold every size, rounded")
 }
 
-/// [`Panels`] of an image sampled at one region's offsets.
-pub(super) struct SampledPanels<'s, 'a, 'i, T> {
+/// The [`Source`] that an image is when sampled at one region's offsets.
+pub(super) struct SampledSource<'s, 'a, 'i, T> {
     stage: &'s Deformable<'a, T>,
     /// The input channels of one weight group.
     image: ArrayView3<'i, T>,
@@ -83,11 +83,11 @@ pub(super) struct SampledPanels<'s, 'a, 'i, T> {
     first_channel: usize,
     offset: ArrayView3<'a, T>,
     mask: Option<ArrayView3<'a, T>>,
-    rows: usize,
+    rows: Range<usize>,
     columns: Range<usize>,
 }
 
-impl<'s, 'a, 'i, T: Float> SampledPanels<'s, 'a, 'i, T> {
+impl<'s, 'a, 'i, T: Float> SampledSource<'s, 'a, 'i, T> {
     pub(super) fn new(
         stage: &'s Deformable<'a, T>,
         image: ArrayView3<'i, T>,
@@ -95,15 +95,19 @@ impl<'s, 'a, 'i, T: Float> SampledPanels<'s, 'a, 'i, T> {
         region: &Region,
     ) -> Self {
         let of_sample = |batch: &ndarray::ArrayView4<'a, T>| batch.clone().index_axis_move(Axis(0), region.sample);
-        SampledPanels {
+        SampledSource {
             stage,
             image,
             first_channel,
             offset: of_sample(&stage.offset),
             mask: stage.mask.as_ref().map(of_sample),
-            rows: region.rows.start,
+            rows: region.rows.clone(),
             columns: region.columns.clone(),
         }
+    }
+
+    fn pixels(&self) -> usize {
+        self.rows.len() * self.columns.len()
     }
 
     /// Where a tap samples for a pixel of the region.
@@ -111,7 +115,7 @@ impl<'s, 'a, 'i, T: Float> SampledPanels<'s, 'a, 'i, T> {
     fn sample(&self, offset_group: usize, tap: usize, pixel: usize) -> Sample<T> {
         let stage = self.stage;
         let (width, taps) = (stage.kernel[1], stage.kernel[0] * stage.kernel[1]);
-        let place = [self.rows + pixel / self.columns.len(), self.columns.start + pixel % self.columns.len()];
+        let place = [self.rows.start + pixel / self.columns.len(), self.columns.start + pixel % self.columns.len()];
         let along = [tap / width, tap % width];
         let channel = offset_group * taps + tap;
         let pads = stage.problem.pads.begins();
@@ -125,17 +129,30 @@ impl<'s, 'a, 'i, T: Float> SampledPanels<'s, 'a, 'i, T> {
     }
 }
 
-/// Most pixels of a panel, of any instruction set.
-const MAX_WIDTH: usize = 32;
+/// Pixels whose samples are worked out at a time.
+const GROUP: usize = 32;
 
-impl<T: Float> Panels<T> for SampledPanels<'_, '_, '_, T> {
+impl<T: Float> Source<T> for SampledSource<'_, '_, '_, T> {
     #[inline(always)]
-    fn pack<S: Simd<T>>(&self, _: S, taps: Range<usize>, pixels: Range<usize>, width: usize, panel: &mut [T]) {
+    fn pack<S: Simd<T>>(&self, _: S, taps: Range<usize>, packed: Packed<'_, T>) {
+        let pixels = self.pixels();
+        for (tap, offset) in packed.offsets.iter_mut().enumerate() {
+            *offset = (tap * pixels) as u32;
+        }
+        for first in (0..pixels).step_by(GROUP) {
+            self.pack_group(taps.clone(), first..pixels.min(first + GROUP), packed.data);
+        }
+    }
+}
+
+impl<T: Float> SampledSource<'_, '_, '_, T> {
+    #[inline(always)]
+    fn pack_group(&self, taps: Range<usize>, pixels: Range<usize>, data: &mut [T]) {
         let window = self.stage.kernel[0] * self.stage.kernel[1];
         let per_offset_group = self.stage.problem.in_channels / self.stage.offset_groups;
         let channels = taps.start / window..taps.end.div_ceil(window);
         for tap in 0..window {
-            let mut samples = [Sample::new([-T::one(); 2], [0, 0], None); MAX_WIDTH];
+            let mut samples = [Sample::new([-T::one(); 2], [0, 0], None); GROUP];
             let mut sampled = None;
             for channel in channels.clone() {
                 let index = channel * window + tap;
@@ -149,7 +166,7 @@ impl<T: Float> Panels<T> for SampledPanels<'_, '_, '_, T> {
                     }
                     sampled = Some(offset_group);
                 }
-                let row = &mut panel[(index - taps.start) * width..][..pixels.len()];
+                let row = &mut data[(index - taps.start) * self.pixels() + pixels.start..][..pixels.len()];
                 for (to, sample) in row.iter_mut().zip(&samples) {
                     *to = sample.read(&self.image, channel);
                 }

@@ -1,8 +1,17 @@
 //! The matrix of pixels under taps, packed from an image of any memory layout.
 //!
-//! A panel's pixels are a few runs along output rows, the same for every tap. A tap's row of the panel is
-//! then a few pieces of input rows, each copied whole where it lies inside the image; only the ends of
-//! rows that lie on padding take the slow way.
+//! Take one column of taps in one channel. Lay the input's rows, shifted by that column and cut to the width of the
+//! output, one behind the other without gaps. Then the pixels under the tap in the next row of the kernel are
+//! the same run of memory, begun one row later:
+//!
+//! ```text
+//! tap (0, j):  row 0 | row 1 | row 2
+//! tap (1, j):          row 1 | row 2 | row 3
+//! ```
+//!
+//! and no pixel at the end of a row needs care. So each input row is copied once for each column of taps, not
+//! once for each tap. With a row stride, the rows that one row of taps sees are laid out so, for each residue
+//! of the rows modulo the stride; where rows of taps lie too far apart to share, they do not.
 
 use core::ops::Range;
 
@@ -12,8 +21,8 @@ use super::{ImplicitGemm, Window};
 use crate::algo::Region;
 use crate::config::PaddingMode;
 use crate::element::Element;
-use crate::gemm::Panels;
-use crate::kernels::copy::{copy_run, fill_run};
+use crate::gemm::{Packed, Source};
+use crate::kernels::copy::{copy_even_run, copy_run};
 use crate::simd::Simd;
 
 /// The input channels of one group.
@@ -51,141 +60,203 @@ impl<'a, T: Element> Image<'a, T> {
     }
 }
 
-/// [`Panels`] of an image: the pixels of one region under the taps of a window.
-pub(crate) struct WindowPanels<'a, T> {
+/// The [`Source`] that an image is: the pixels of one region under the taps of a window.
+pub(crate) struct WindowSource<'a, T> {
     image: Image<'a, T>,
     window: &'a Window,
     step: [usize; 2],
     mode: PaddingMode,
     /// Input position under offset 0 for the region's first pixel.
     origin: [isize; 2],
-    /// Output columns of the region.
+    /// Rows and columns of the region.
+    rows: usize,
     columns: usize,
 }
 
-impl<'a, T: Element> WindowPanels<'a, T> {
+/// Where one column of taps reads along rows.
+struct Span {
+    /// Input column for the region's first output column.
+    first: isize,
+    /// The region's output columns for which it reads inside the image.
+    inside: Range<usize>,
+}
+
+impl<'a, T: Element> WindowSource<'a, T> {
     pub(super) fn new(stage: &ImplicitGemm<'a, T>, image: ArrayView3<'a, T>, region: &Region) -> Self {
         let start = [region.rows.start, region.columns.start];
-        WindowPanels {
+        WindowSource {
             image: Image::new(image),
             window: stage.window,
             step: stage.step,
             mode: stage.mode,
             origin: [0, 1].map(|axis| (start[axis] * stage.step[axis]) as isize + stage.origin[axis]),
+            rows: region.rows.len(),
             columns: region.columns.len(),
         }
     }
 
-    /// One run of pixels under one tap.
-    #[inline(always)]
-    fn copy<S: Simd<T>>(&self, simd: S, run: &Run, (channel, [dy, dx]): (usize, [isize; 2]), to: &mut [T]) {
-        let (y, x) = (run.y + dy, run.x + dx);
-        let row = match usize::try_from(y) {
-            Ok(row) if row < self.image.height => row,
-            _ => match self.mode.source(y, self.image.height) {
-                Some(row) => row,
-                None => return fill_run(simd, T::ZERO, to, run.len),
-            },
+    fn span(&self, dx: isize) -> Span {
+        let (step, first) = (self.step[1], self.origin[1] + dx);
+        // The number of output columns that read below input column `limit`.
+        let below = |limit: usize| {
+            let distance = limit as isize - first;
+            if distance > 0 { distance.unsigned_abs().div_ceil(step).min(self.columns) } else { 0 }
         };
-        let row = self.image.row(channel, row);
-        if let (Row::Slice(row), 1, Ok(first)) = (&row, self.step[1], usize::try_from(x))
-            && first + run.len <= self.image.width
-        {
-            return copy_run(simd, &row[first..], to, run.len);
-        }
-        self.copy_edge(simd, row, x, run.len, to);
+        Span { first, inside: below(0)..below(self.image.width) }
     }
 
-    /// A run of pixels that is strided or reaches beyond the image.
     #[inline(always)]
-    fn copy_edge<S: Simd<T>>(&self, simd: S, row: Row<'_, T>, x: isize, len: usize, to: &mut [T]) {
-        let (step, width) = (self.step[1], self.image.width);
-        // Pixel i reads column x + i * step: inside the image for i in start..end.
-        let start = if x < 0 { x.unsigned_abs().div_ceil(step).min(len) } else { 0 };
-        let beyond = width as isize - x;
-        let end = if beyond > 0 { beyond.unsigned_abs().div_ceil(step).min(len) } else { 0 }.max(start);
-        let first = (x + (start * step) as isize).max(0).unsigned_abs();
-        if start > 0 {
-            fill_run(simd, T::ZERO, to, start);
-        }
-        if end > start {
+    fn input_row(&self, channel: usize, row: isize) -> Option<Row<'a, T>> {
+        let inside = row.unsigned_abs();
+        let row =
+            if row >= 0 && inside < self.image.height { inside } else { self.mode.source(row, self.image.height)? };
+        Some(self.image.row(channel, row))
+    }
+
+    /// Writes the pixels of one output row under one column of taps. May write a vector behind them.
+    #[inline(always)]
+    fn copy_row<S: Simd<T>>(&self, simd: S, row: Option<Row<'_, T>>, span: &Span, to: &mut [T]) {
+        let Some(row) = row else { return to[..self.columns].fill(T::ZERO) };
+        let Range { start, end } = span.inside.clone();
+        if start < end {
+            let first = (span.first + (start * self.step[1]) as isize).unsigned_abs();
             let (to, count) = (&mut to[start..], end - start);
-            match &row {
-                Row::Slice(row) if step == 1 => copy_run(simd, &row[first..], to, count),
-                Row::Slice(row) => {
-                    let from = row[first..first + (count - 1) * step + 1].iter().step_by(step);
-                    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            match (&row, self.step[1]) {
+                (Row::Slice(row), 1) => copy_run(simd, &row[first..], to, count),
+                (Row::Slice(row), 2) => copy_even_run(simd, &row[first..], to, count),
+                (Row::Slice(row), step) => {
+                    to[..count].iter_mut().zip(row[first..].iter().step_by(step)).for_each(|(to, from)| *to = *from);
                 }
-                Row::Strided(row) => {
+                (Row::Strided(row), step) => {
                     let from = row.slice(s![first..; step]);
                     to[..count].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                 }
             }
         }
-        if end < len {
-            fill_run(simd, T::ZERO, &mut to[end..], len - end);
+        if end - start < self.columns {
+            self.pad(&row, span, to);
         }
-        if self.mode != PaddingMode::Zeros {
-            for pixel in (0..start).chain(end..len) {
-                if let Some(column) = self.mode.source(x + (pixel * step) as isize, width) {
-                    to[pixel] = match &row {
-                        Row::Slice(row) => row[column],
-                        Row::Strided(row) => row[column],
-                    };
+    }
+
+    /// The pixels of a row that lie on padding.
+    fn pad(&self, row: &Row<'_, T>, span: &Span, to: &mut [T]) {
+        for column in (0..span.inside.start).chain(span.inside.end..self.columns) {
+            let from = span.first + (column * self.step[1]) as isize;
+            to[column] = match (self.mode.source(from, self.image.width), row) {
+                (None, _) => T::ZERO,
+                (Some(from), Row::Slice(row)) => row[from],
+                (Some(from), Row::Strided(row)) => row[from],
+            };
+        }
+    }
+}
+
+impl<T: Element> Source<T> for WindowSource<'_, T> {
+    #[inline(always)]
+    fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>) {
+        let Packed { data, offsets } = packed;
+        let width = self.window.columns.len();
+        let (mut end, mut done) = (0usize, 0);
+        for (channel, taps) in self.window.channels(taps) {
+            for (column, &dx) in self.window.columns.iter().enumerate() {
+                let span = self.span(dx);
+                // The rows of taps whose tap in this column is in the block.
+                let first = taps.start.saturating_sub(column).div_ceil(width);
+                let last = taps.end.saturating_sub(column).div_ceil(width);
+                for chain in Chains::new(&self.window.rows[first..last], self.step[0], self.rows) {
+                    if chain.shared == 0 {
+                        end = end.next_multiple_of(S::LANES);
+                    }
+                    let start = end - chain.shared * self.columns;
+                    offsets[done + (first + chain.tap) * width + column - taps.start] = start as u32;
+                    for row in chain.shared..self.rows {
+                        let y = self.origin[0] + chain.offset + (row * self.step[0]) as isize;
+                        self.copy_row(simd, self.input_row(channel, y), &span, &mut data[end..]);
+                        end += self.columns;
+                    }
                 }
             }
+            done += taps.len();
         }
     }
 }
 
-/// Pixels of a panel that are neighbours in one output row.
-#[derive(Clone, Copy, Default)]
-struct Run {
-    /// Input position under offset 0 for the first of them.
-    y: isize,
-    x: isize,
-    /// Where in the panel they are.
-    at: usize,
-    len: usize,
+/// Rows of taps in an order in which each may share rows of pixels with the one before it.
+struct Chains<'a> {
+    offsets: &'a [isize],
+    step: usize,
+    rows: usize,
+    /// The first tap of the chain, and the next one to look at.
+    leader: usize,
+    next: usize,
+    /// The offset of the last tap of the chain, if any.
+    last: Option<isize>,
 }
 
-/// Most pixels of a panel, of any instruction set.
-const MAX_WIDTH: usize = 32;
-
-/// The runs that make up a range of a region's pixels.
-struct Runs {
-    runs: [Run; MAX_WIDTH],
-    count: usize,
+/// A row of taps in a chain.
+#[derive(Debug, PartialEq, Eq)]
+struct Link {
+    tap: usize,
+    offset: isize,
+    /// Rows of pixels that it shares with the one before it: its first ones are the other's last ones.
+    shared: usize,
 }
 
-impl Runs {
-    #[inline(always)]
-    fn new<T: Element>(panels: &WindowPanels<'_, T>, pixels: Range<usize>) -> Self {
-        let mut runs = Runs { runs: [Run::default(); MAX_WIDTH], count: 0 };
-        let (mut row, mut column) = (pixels.start / panels.columns, pixels.start % panels.columns);
-        let mut at = 0;
-        while at < pixels.len() {
-            let len = (panels.columns - column).min(pixels.len() - at);
-            let position = [row, column];
-            let [y, x] = [0, 1].map(|axis| panels.origin[axis] + (position[axis] * panels.step[axis]) as isize);
-            runs.runs[runs.count] = Run { y, x, at, len };
-            runs.count += 1;
-            (row, column, at) = (row + 1, 0, at + len);
-        }
-        runs
+impl<'a> Chains<'a> {
+    fn new(offsets: &'a [isize], step: usize, rows: usize) -> Self {
+        Chains { offsets, step, rows, leader: 0, next: 0, last: None }
+    }
+
+    fn residue(&self, tap: usize) -> isize {
+        self.offsets[tap].rem_euclid(self.step as isize)
     }
 }
 
-impl<T: Element> Panels<T> for WindowPanels<'_, T> {
+impl Iterator for Chains<'_> {
+    type Item = Link;
+
     #[inline(always)]
-    fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, pixels: Range<usize>, width: usize, panel: &mut [T]) {
-        let runs = Runs::new(self, pixels);
-        let mut start = 0;
-        for tap in self.window.iter(taps) {
-            for run in &runs.runs[..runs.count] {
-                self.copy(simd, run, tap, &mut panel[start + run.at..]);
+    fn next(&mut self) -> Option<Link> {
+        while self.leader < self.offsets.len() {
+            while self.next < self.offsets.len() {
+                let tap = self.next;
+                self.next += 1;
+                if self.step > 1 && self.residue(tap) != self.residue(self.leader) {
+                    continue;
+                }
+                let offset = self.offsets[tap];
+                let ahead = self.last.map_or(self.rows, |last| (offset - last).unsigned_abs() / self.step);
+                self.last = Some(offset);
+                return Some(Link { tap, offset, shared: self.rows.saturating_sub(ahead) });
             }
-            start += width;
+            // The next leader is the next tap whose residue no tap before it has.
+            self.leader += 1;
+            while self.leader < self.offsets.len()
+                && (0..self.leader).any(|tap| self.step == 1 || self.residue(tap) == self.residue(self.leader))
+            {
+                self.leader += 1;
+            }
+            (self.next, self.last) = (self.leader, None);
         }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(offsets: &[isize], step: usize, rows: usize) -> Vec<(usize, usize)> {
+        Chains::new(offsets, step, rows).map(|link| (link.tap, link.shared)).collect()
+    }
+
+    #[test]
+    fn rows_of_taps_share_rows_of_pixels() {
+        assert_eq!(links(&[0, 1, 2], 1, 4), [(0, 0), (1, 3), (2, 3)]);
+        assert_eq!(links(&[0, 3, 6], 1, 4), [(0, 0), (1, 1), (2, 1)]);
+        assert_eq!(links(&[0, 9, 18], 1, 4), [(0, 0), (1, 0), (2, 0)]);
+        assert_eq!(links(&[0, 1, 2], 2, 4), [(0, 0), (2, 3), (1, 0)]);
+        assert_eq!(links(&[-2, -1, 0, 1, 2], 3, 5), [(0, 0), (3, 4), (1, 0), (4, 4), (2, 0)]);
+        assert_eq!(links(&[], 1, 4), []);
     }
 }

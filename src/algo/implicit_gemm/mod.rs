@@ -11,16 +11,16 @@ mod window;
 
 use core::ops::Range;
 
-use ndarray::{ArrayView3, ArrayViewMut3, Slice};
+use ndarray::{ArrayView3, ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
-use crate::algo::{Extent, Region, Stage};
+use crate::algo::{Extent, Region, Stage, chunks};
 use crate::config::PaddingMode;
 use crate::element::Element;
-use crate::gemm::blocking::{packed_len, pixels_per_block};
-use crate::gemm::{Gemm, PackedWeights, Panels};
+use crate::gemm::blocking::{max_pixels, packed_len};
+use crate::gemm::{Gemm, PackedWeights, Source};
 use crate::simd::Isa;
-use image::WindowPanels;
+use image::WindowSource;
 pub(crate) use output::{DirectRows, StagedRows};
 pub(crate) use window::Window;
 
@@ -62,18 +62,17 @@ impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
 
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: &mut [T]) {
         let in_channels = input.dim().0 / self.weights.packed.groups();
-        let source = |group: usize| {
+        let source = |group: usize, region: &Region| {
             let channels = group * in_channels..(group + 1) * in_channels;
-            let image = input.clone().slice_axis_move(ndarray::Axis(0), Slice::from(channels));
-            WindowPanels::new(self, image, region)
+            WindowSource::new(self, input.clone().slice_axis_move(Axis(0), Slice::from(channels)), region)
         };
-        run_groups(self.weights, self.activation, region, output, scratch, source);
+        run_region(self.weights, self.activation, region, output, scratch, source);
     }
 }
 
 /// Elements of working memory for a region: packed pixels, and rows to hold an output that cannot be written to in place.
 pub(crate) fn scratch_len<T: Element>(weights: &Weights<T>, extent: Extent) -> usize {
-    let pixels = extent.pixels().min(pixels_per_block::<T>());
+    let pixels = extent.pixels().min(max_pixels::<T>());
     let rows = extent.channels.min(weights.packed.rows()).min(STAGED_ROWS);
     packed_len(weights.packed.taps(), pixels) + rows * pixels
 }
@@ -81,35 +80,66 @@ pub(crate) fn scratch_len<T: Element>(weights: &Weights<T>, extent: Extent) -> u
 /// Rows of an output that are held in working memory at a time; their panels share one packing of the pixels.
 const STAGED_ROWS: usize = 128;
 
-/// Computes a region group by group, with pixels from the group's `source`.
-pub(crate) fn run_groups<T: Element, P: Panels<T>>(
+/// Computes a region, group by group, from the `source` of a group's pixels.
+pub(crate) fn run_region<T: Element, P: Source<T>>(
     weights: &Weights<T>,
     activation: &Activation<T>,
     region: &Region,
-    mut output: ArrayViewMut3<'_, T>,
+    output: ArrayViewMut3<'_, T>,
     scratch: &mut [T],
-    source: impl Fn(usize) -> P,
+    source: impl Fn(usize, &Region) -> P,
 ) {
-    let per_group = weights.packed.rows();
-    let pixels = region.extent().pixels();
-    let (packed, staged) = scratch.split_at_mut(packed_len(weights.packed.taps(), pixels.min(pixels_per_block::<T>())));
-    let mut first = region.channels.start;
-    while first < region.channels.end {
-        let group = first / per_group;
-        let end = region.channels.end.min((group + 1) * per_group);
-        let source = source(group);
-        let (of_group, rest) = output.split_at(ndarray::Axis(0), end - first);
-        output = rest;
-        let mut job = Job { weights, activation, group, channels: first..end, source: &source, packed: &mut *packed };
-        match DirectRows::new(of_group) {
+    let pixels = region.extent().pixels().min(max_pixels::<T>());
+    let (packed, staged) = scratch.split_at_mut(packed_len(weights.packed.taps(), pixels));
+    let size = piece_size::<T>(region.extent());
+    for_each_piece(region, output, size, weights.packed.rows(), |group, region, output| {
+        let source = source(group, &region);
+        let mut job =
+            Job { weights, activation, group, channels: region.channels, source: &source, packed: &mut *packed };
+        match DirectRows::new(output) {
             Ok(mut rows) => job.run_in_place(&mut rows),
             Err(view) => job.run_staged(view, staged),
         }
-        first = end;
+    });
+}
+
+/// Rows and columns of the pieces that a region is computed in.
+fn piece_size<T>(extent: Extent) -> [usize; 2] {
+    let columns = extent.columns.min(max_pixels::<T>());
+    [(max_pixels::<T>() / columns).clamp(1, extent.rows), columns]
+}
+
+/// Calls `run` on pieces of a region, each within a group.
+fn for_each_piece<T>(
+    region: &Region,
+    output: ArrayViewMut3<'_, T>,
+    [rows, columns]: [usize; 2],
+    per_group: usize,
+    mut run: impl FnMut(usize, Region, ArrayViewMut3<'_, T>),
+) {
+    let mut rest = output;
+    let mut first = region.channels.start;
+    while first < region.channels.end {
+        let group = first / per_group;
+        let channels = first..region.channels.end.min((group + 1) * per_group);
+        let (of_group, others) = rest.split_at(Axis(0), channels.len());
+        (rest, first) = (others, channels.end);
+        for (rows, output) in chunks(of_group, 1, rows) {
+            for (columns, output) in chunks(output, 2, columns) {
+                let within = |piece: &Range<usize>, start: usize| start + piece.start..start + piece.end;
+                let piece = Region {
+                    sample: region.sample,
+                    channels: channels.clone(),
+                    rows: within(&rows, region.rows.start),
+                    columns: within(&columns, region.columns.start),
+                };
+                run(group, piece, output);
+            }
+        }
     }
 }
 
-/// Some channels of one group over one region.
+/// Some channels of one group, over pixels that are worked on at a time.
 struct Job<'a, T, P> {
     weights: &'a Weights<T>,
     activation: &'a Activation<T>,
@@ -119,7 +149,7 @@ struct Job<'a, T, P> {
     packed: &'a mut [T],
 }
 
-impl<'a, T: Element, P: Panels<T>> Job<'a, T, P> {
+impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
     fn gemm(&self, channels: Range<usize>) -> Gemm<'a, T, P> {
         let group_start = self.group * self.weights.packed.rows();
         Gemm {
@@ -133,34 +163,21 @@ impl<'a, T: Element, P: Panels<T>> Job<'a, T, P> {
     }
 
     fn run_in_place(&mut self, rows: &mut DirectRows<'_, T>) {
-        let gemm = self.gemm(self.channels.clone());
-        for pixels in blocks_of(rows.pixels(), pixels_per_block::<T>()) {
-            rows.select(pixels.clone());
-            gemm.run(pixels, rows, self.packed);
-            rows.activate(self.activation, self.channels.start);
-        }
+        self.gemm(self.channels.clone()).run(rows, self.packed);
+        rows.activate(self.activation, self.channels.start);
     }
 
     /// For outputs whose pixels are not in one run of memory: computes rows in working memory and copies them out.
-    fn run_staged(&mut self, mut output: ArrayViewMut3<'_, T>, staged: &mut [T]) {
+    fn run_staged(&mut self, output: ArrayViewMut3<'_, T>, staged: &mut [T]) {
         let height = self.weights.packed.panel_rows();
         let most = (STAGED_ROWS / height).max(1) * height;
-        let (_, rows, columns) = output.dim();
-        for chunk in blocks_of(self.channels.len(), most) {
+        let pixels = output.dim().1 * output.dim().2;
+        for (chunk, output) in chunks(output, 0, most) {
             let channels = self.channels.start + chunk.start..self.channels.start + chunk.end;
-            let gemm = self.gemm(channels.clone());
-            for pixels in blocks_of(rows * columns, pixels_per_block::<T>()) {
-                let mut held = StagedRows::new(staged, chunk.len(), pixels.len());
-                gemm.run(pixels.clone(), &mut held, self.packed);
-                held.activate(self.activation, channels.start);
-                let place = output.slice_axis_mut(ndarray::Axis(0), Slice::from(chunk.clone()));
-                held.write(place, pixels);
-            }
+            let mut held = StagedRows::new(staged, chunk.len(), pixels);
+            self.gemm(channels.clone()).run(&mut held, self.packed);
+            held.activate(self.activation, channels.start);
+            held.write(output);
         }
     }
-}
-
-/// `0..len` in consecutive pieces of at most `size`.
-fn blocks_of(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(size).map(move |start| start..len.min(start + size))
 }

@@ -1,8 +1,6 @@
 //! Rows of output for the matrix product: in place where memory allows, else in working memory.
 
-use core::ops::Range;
-
-use ndarray::{ArrayViewMut3, Axis, Slice, s};
+use ndarray::{ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
 use crate::element::Element;
@@ -12,7 +10,6 @@ use crate::gemm::{MAX_PANEL_ROWS, Rows};
 pub(crate) struct DirectRows<'a, T> {
     /// Channels, 1, pixels.
     view: ArrayViewMut3<'a, T>,
-    pixels: Range<usize>,
 }
 
 impl<'a, T: Element> DirectRows<'a, T> {
@@ -21,27 +18,16 @@ impl<'a, T: Element> DirectRows<'a, T> {
         if !view.merge_axes(Axis(1), Axis(2)) || (view.len_of(Axis(2)) > 1 && view.strides()[2] != 1) {
             return Err(view);
         }
-        let pixels = 0..view.len_of(Axis(2));
-        Ok(DirectRows { view, pixels })
+        Ok(DirectRows { view })
     }
 
-    pub(crate) fn pixels(&self) -> usize {
-        self.view.len_of(Axis(2))
-    }
-
-    /// Chooses the pixels that rows consist of from now on.
-    pub(crate) fn select(&mut self, pixels: Range<usize>) {
-        self.pixels = pixels;
-    }
-
-    /// Applies an activation to the chosen pixels; row 0 is channel `first`.
+    /// Applies an activation; row 0 is channel `first`.
     pub(crate) fn activate(&mut self, activation: &Activation<T>, first: usize) {
         if *activation == Activation::None {
             return;
         }
-        let mut chosen = self.view.slice_mut(s![.., 0, self.pixels.clone()]);
-        for (row, mut pixels) in chosen.outer_iter_mut().enumerate() {
-            activation.apply_to(pixels.as_slice_mut().expect("checked by new"), first + row);
+        for (row, pixels) in self.view.outer_iter_mut().enumerate() {
+            activation.apply_to(pixels.into_slice().expect("checked by new"), first + row);
         }
     }
 }
@@ -49,9 +35,7 @@ impl<'a, T: Element> DirectRows<'a, T> {
 impl<T: Element> Rows<T> for DirectRows<'_, T> {
     fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
         let mut chosen = self.view.slice_axis_mut(Axis(0), Slice::from(first..first + count));
-        let pixels = self.pixels.clone();
-        let mut rows =
-            chosen.outer_iter_mut().map(|row| &mut row.into_slice().expect("checked by new")[pixels.clone()]);
+        let mut rows = chosen.outer_iter_mut().map(|row| row.into_slice().expect("checked by new"));
         let mut rows: [&mut [T]; MAX_PANEL_ROWS] = core::array::from_fn(|_| rows.next().unwrap_or_default());
         with(&mut rows[..count]);
     }
@@ -75,17 +59,12 @@ impl<'a, T: Element> StagedRows<'a, T> {
         }
     }
 
-    /// Copies the rows to the given pixels, counted along rows, of an output with as many channels.
-    pub(crate) fn write(&self, mut output: ArrayViewMut3<'_, T>, pixels: Range<usize>) {
+    /// Copies the rows to an output with as many channels and pixels.
+    pub(crate) fn write(&self, mut output: ArrayViewMut3<'_, T>) {
         let columns = output.len_of(Axis(2));
         for (from, mut to) in self.rows.chunks_exact(self.pixels).zip(output.outer_iter_mut()) {
-            let (mut from, mut at) = (from, pixels.start);
-            while !from.is_empty() {
-                let (row, column) = (at / columns, at % columns);
-                let (run, rest) = from.split_at(from.len().min(columns - column));
-                let mut place = to.slice_mut(s![row, column..column + run.len()]);
-                place.iter_mut().zip(run).for_each(|(to, from)| *to = *from);
-                (from, at) = (rest, at + run.len());
+            for (from, mut to) in from.chunks_exact(columns).zip(to.outer_iter_mut()) {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
             }
         }
     }

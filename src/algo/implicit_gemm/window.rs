@@ -6,42 +6,57 @@ use crate::numerics::SUMMATION_BLOCK;
 
 /// Where the taps of a kernel read, relative to the window's place, and how the sum over taps is cut.
 ///
-/// The sum runs over channels and, in each, over `taps` in the order given: tap `k` of the sum is
-/// `taps[k % len]` of channel `k / len`.
+/// The sum runs over channels, rows of taps and columns of taps, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
-    taps: Vec<[isize; 2]>,
+    /// Offsets of the rows of taps, ascending.
+    pub(crate) rows: Vec<isize>,
+    /// Offsets of the columns of taps, ascending.
+    pub(crate) columns: Vec<isize>,
     block_ends: Vec<usize>,
 }
 
 impl Window {
-    /// All taps of a kernel, in order.
+    /// All taps of a kernel.
     pub(crate) fn dense(kernel: [usize; 2], dilation: [usize; 2], channels: usize) -> Self {
-        let [height, width] = kernel;
-        let offset = |tap: usize, axis: usize| (tap * dilation[axis]) as isize;
-        let taps = (0..height * width).map(|tap| [offset(tap / width, 0), offset(tap % width, 1)]).collect();
-        let block_ends = (1..=(channels * height * width).div_ceil(SUMMATION_BLOCK))
-            .map(|block| (block * SUMMATION_BLOCK).min(channels * height * width))
-            .collect();
-        Window { taps, block_ends }
+        let along = |axis: usize| (0..kernel[axis]).map(|tap| (tap, (tap * dilation[axis]) as isize)).collect();
+        let [rows, columns]: [Vec<(usize, isize)>; 2] = [along(0), along(1)];
+        Window::sparse(&rows, &columns, kernel, channels)
     }
 
-    /// Some taps of a kernel of `of` taps, given as `(position in the kernel, offset)` in ascending order.
+    /// Some rows and columns of a kernel, given as `(position in the kernel, offset)` in ascending order.
     ///
     /// The sum is cut where the sum over the whole kernel is, so that leaving taps out changes no bit of it.
-    pub(crate) fn sparse(taps: &[(usize, [isize; 2])], of: usize, channels: usize) -> Self {
-        let blocks = (channels * of).div_ceil(SUMMATION_BLOCK);
-        let taps_before = |position: usize| {
-            let (channel, within) = (position / of, position % of);
-            channel * taps.len() + taps.partition_point(|&(tap, _)| tap < within)
+    pub(crate) fn sparse(
+        rows: &[(usize, isize)],
+        columns: &[(usize, isize)],
+        [height, width]: [usize; 2],
+        channels: usize,
+    ) -> Self {
+        // Taps of the window before a position in the sum over the whole kernel.
+        let before = |position: usize| {
+            let (channel, within) = (position / (height * width), position % (height * width));
+            let (row, column) = (within / width, within % width);
+            let whole = rows.partition_point(|&(at, _)| at < row);
+            let partly = if rows.get(whole).is_some_and(|&(at, _)| at == row) {
+                columns.partition_point(|&(at, _)| at < column)
+            } else {
+                0
+            };
+            channel * rows.len() * columns.len() + whole * columns.len() + partly
         };
-        let block_ends = (1..=blocks).map(|block| taps_before((block * SUMMATION_BLOCK).min(channels * of))).collect();
-        Window { taps: taps.iter().map(|&(_, offset)| offset).collect(), block_ends }
+        let taps = channels * height * width;
+        let block_ends = (1..=taps.div_ceil(SUMMATION_BLOCK)).map(|block| before((block * SUMMATION_BLOCK).min(taps)));
+        Window {
+            block_ends: block_ends.collect(),
+            rows: rows.iter().map(|&(_, offset)| offset).collect(),
+            columns: columns.iter().map(|&(_, offset)| offset).collect(),
+        }
     }
 
     /// Taps of one channel.
     pub(crate) fn len(&self) -> usize {
-        self.taps.len()
+        self.rows.len() * self.columns.len()
     }
 
     /// Where in the sum the blocks end.
@@ -49,18 +64,34 @@ impl Window {
         &self.block_ends
     }
 
-    /// Channel and offset of each tap in a range of the sum.
-    #[inline(always)]
-    pub(crate) fn iter(&self, range: Range<usize>) -> impl Iterator<Item = (usize, [isize; 2])> + '_ {
-        let len = self.taps.len().max(1);
-        let (mut channel, mut tap) = (range.start / len, range.start % len);
-        range.map(move |_| {
-            let found = (channel, self.taps[tap]);
-            tap += 1;
-            if tap == len {
-                (channel, tap) = (channel + 1, 0);
-            }
-            found
+    /// The channels that a range of the sum runs over, with the taps of each that it holds.
+    pub(crate) fn channels(&self, taps: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let len = self.len();
+        let channels = if taps.is_empty() { 0..0 } else { taps.start / len..taps.end.div_ceil(len) };
+        channels.map(move |channel| {
+            let within = |tap: usize| tap.clamp(channel * len, (channel + 1) * len) - channel * len;
+            (channel, within(taps.start)..within(taps.end))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_cut_every_256_taps_of_the_whole_kernel() {
+        assert_eq!(Window::dense([3, 3], [1, 1], 60).block_ends(), [256, 512, 540]);
+        // Rows 0 and 2, column 1 of 3 x 3: positions 1 and 7. 256 = 28 * 9 + 4.
+        let window = Window::sparse(&[(0, -1), (2, 0)], &[(1, 0)], [3, 3], 60);
+        assert_eq!(window.block_ends(), [28 * 2 + 1, 56 * 2 + 2, 120]);
+    }
+
+    #[test]
+    fn channels_of_a_range() {
+        let window = Window::dense([2, 2], [1, 1], 9);
+        let channels: Vec<_> = window.channels(6..13).collect();
+        assert_eq!(channels, [(1, 2..4), (2, 0..4), (3, 0..1)]);
+        assert_eq!(window.channels(5..5).count(), 0);
     }
 }
