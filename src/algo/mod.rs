@@ -10,7 +10,7 @@ pub(crate) mod transposed;
 
 use core::ops::Range;
 
-use ndarray::{ArrayView3, ArrayViewMut3, ArrayViewMut4, Axis};
+use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3, ArrayViewMut4, Axis};
 
 use crate::element::Element;
 use crate::parallel;
@@ -66,9 +66,9 @@ pub(crate) struct Schedule {
 ///
 /// The regions are disjoint pieces of `output` by type. What a region's elements are does not depend
 /// on the split, so neither the schedule nor the number of threads can be seen in the result.
-pub(crate) fn drive<'a, T: Element>(
+pub(crate) fn drive<T: Element>(
     stage: &impl Stage<T>,
-    input: impl Fn(usize) -> ArrayView3<'a, T> + Sync,
+    input: ArrayView4<'_, T>,
     output: ArrayViewMut4<'_, T>,
     schedule: Schedule,
     workspace: &mut Workspace<T>,
@@ -86,7 +86,7 @@ pub(crate) fn drive<'a, T: Element>(
     });
     let buffers = workspace.buffers(schedule.workers, stage.scratch_len(schedule.region));
     parallel::for_each(regions, buffers, |(region, output), buffer| {
-        stage.run(input(region.sample), &region, output, buffer.elements());
+        stage.run(input.index_axis_move(Axis(0), region.sample), &region, output, buffer.elements());
     });
 }
 

@@ -36,12 +36,11 @@ pub fn receptive_field(chain: &[Conv2d]) -> Result<ReceptiveField, Error> {
     let mut field = ReceptiveField { size: [1, 1], stride: [1, 1] };
     for conv in chain {
         let effective = conv.effective_kernel()?;
-        for axis in 0..2 {
-            let grown =
-                (effective[axis] - 1).checked_mul(field.stride[axis]).and_then(|n| n.checked_add(field.size[axis]));
+        for (axis, effective) in effective.into_iter().enumerate() {
+            let grown = (effective - 1).checked_mul(field.stride[axis]).and_then(|n| n.checked_add(field.size[axis]));
             let stride = field.stride[axis].checked_mul(conv.stride[axis]);
             let (Some(grown), Some(stride)) = (grown, stride) else {
-                let found = format!("{} after stride {}", effective[axis], field.stride[axis]);
+                let found = format!("{effective} after stride {}", field.stride[axis]);
                 return Err(Error::too_large("receptive field", Axis::SPATIAL[axis], found));
             };
             (field.size[axis], field.stride[axis]) = (grown, stride);

@@ -1,6 +1,6 @@
 //! Deformable convolution, versions 1 and 2.
 
-use ndarray::{Array4, ArrayRef1, ArrayRef4, ArrayViewMut4, Axis as NdAxis};
+use ndarray::{Array4, ArrayRef1, ArrayRef4, ArrayViewMut4};
 
 use super::{Options, check, demand};
 use crate::activation::Activation;
@@ -132,7 +132,7 @@ impl<T: Float> DeformConv2dLayer<T> {
         let in_channels = self.config.in_channels;
         let channels = tensors.offset.dim().1;
         let groups = channels / (2 * taps);
-        if groups == 0 || channels % (2 * taps) != 0 || in_channels % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(2 * taps) || !in_channels.is_multiple_of(groups) {
             let expected =
                 format!("2 * {taps} taps * a number of offset groups that divides {in_channels} input channels");
             return Err(Error::shape("offset", Axis::OffsetChannels, channels, expected));
@@ -173,8 +173,7 @@ impl<T: Float> DeformConv2dLayer<T> {
             mask: tensors.mask.map(|mask| mask.view()),
             offset_groups,
         };
-        let input = tensors.input.view();
-        drive(&stage, |sample| input.clone().index_axis_move(NdAxis(0), sample), output, schedule, workspace);
+        drive(&stage, tensors.input.view(), output, schedule, workspace);
     }
 }
 

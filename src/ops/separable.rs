@@ -1,6 +1,8 @@
 //! Separable convolutions: one large step as two small ones.
 
-use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4, Axis as NdAxis};
+use core::ops::Range;
+
+use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
 
 use super::{Operation, Options, check, demand, layer_calls};
 use crate::activation::Activation;
@@ -34,33 +36,38 @@ struct Pair<T> {
 }
 
 impl<T: Element> Pair<T> {
-    /// Runs both: `first` and `second` are the sizes of the steps, `columns` those of the first's output that count.
+    /// Runs both.
     fn compute(
         &self,
-        first: &Problem,
-        second: &Problem,
-        columns: core::ops::Range<usize>,
-        macs: u64,
+        Sizes { first, second, columns, macs }: Sizes,
         input: ArrayView4<'_, T>,
         output: ArrayViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) {
         let span = |axis: usize| first.output[axis] - (second.output[axis] - 1) * second.stride[axis];
         let chain = Chain {
-            first: self.first.stage(first, &self.between),
-            second: self.second.stage(second, &self.activation),
+            first: self.first.stage(&first, &self.between),
+            second: self.second.stage(&second, &self.activation),
             middle: self.middle,
             stride: second.stride,
             effective: [span(0), span(1)],
             columns,
         };
-        let whole = demand::<T>(second, self.isa, [1, 1], macs);
+        let whole = demand::<T>(&second, self.isa, [1, 1], macs);
         let held = (HELD / self.middle / second.stride[0] / second.stride[1]).max(whole.lanes);
         // Every region makes all that lies between, so the channels stay together.
         let demand = Demand { channel_grain: whole.channels, pixel_limit: whole.pixel_limit.min(held), ..whole };
-        let schedule = demand.schedule(parallel::threads());
-        drive(&chain, |sample| input.clone().index_axis_move(NdAxis(0), sample), output, schedule, workspace);
+        drive(&chain, input, output, demand.schedule(parallel::threads()), workspace);
     }
+}
+
+/// What two steps come to for inputs of one size.
+struct Sizes {
+    first: Problem,
+    second: Problem,
+    /// Columns between the steps that are not padding.
+    columns: Range<usize>,
+    macs: u64,
 }
 
 /// A depthwise-separable convolution: depthwise, an optional activation, pointwise (Howard et al., "MobileNets", 2017).
@@ -164,7 +171,7 @@ impl<T: Element> Operation<T> for DepthwiseSeparableLayer<T> {
             ..*problem
         };
         let macs = sum_of(self.depthwise.macs(problem.input), self.pointwise.macs(problem.output));
-        self.pair.compute(&first, &second, 0..problem.output[1], macs, input, output, workspace);
+        self.pair.compute(Sizes { first, second, columns: 0..problem.output[1], macs }, input, output, workspace);
     }
 }
 
@@ -286,7 +293,7 @@ impl<T: Element> Operation<T> for SpatiallySeparableLayer<T> {
             self.horizontal.macs(middle),
         ];
         let macs = steps.into_iter().fold(0, |sum, macs| sum_of(Ok(sum), macs));
-        self.pair.compute(&first, &second, columns, macs, input, output, workspace);
+        self.pair.compute(Sizes { first, second, columns, macs }, input, output, workspace);
     }
 }
 
@@ -299,7 +306,7 @@ impl<T> SpatiallySeparableLayer<T> {
 
 /// The channels of `argument`'s output must be a multiple, and some.
 fn multiple(argument: &'static str, channels: usize, of: usize, what: &str) -> Result<(), Error> {
-    if channels == 0 || channels % of != 0 {
+    if channels == 0 || !channels.is_multiple_of(of) {
         return Err(Error::shape(argument, Axis::OutputChannels, channels, format!("a multiple of {of} {what}")));
     }
     Ok(())

@@ -102,7 +102,7 @@ impl<T: Element> Operation<T> for Conv2dLayer<T> {
         let macs = self.config.macs(problem.input).unwrap_or(u64::MAX);
         let schedule = demand::<T>(problem, self.isa, [1, 1], macs).schedule(parallel::threads());
         let stage = self.plan.stage(problem, &self.activation);
-        drive(&stage, |sample| input.clone().index_axis_move(Axis(0), sample), output, schedule, workspace);
+        drive(&stage, input, output, schedule, workspace);
     }
 }
 

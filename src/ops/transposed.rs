@@ -1,6 +1,6 @@
 //! Transposed convolution.
 
-use ndarray::{Array3, Array4, ArrayRef1, ArrayRef3, ArrayRef4, ArrayView4, ArrayViewMut4, Axis};
+use ndarray::{Array3, Array4, ArrayRef1, ArrayRef3, ArrayRef4, ArrayView4, ArrayViewMut4};
 
 use super::standard::{one_row, with_row};
 use super::{Operation, Options, check, demand, layer_calls};
@@ -101,7 +101,7 @@ impl<T: Element> Operation<T> for ConvTranspose2dLayer<T> {
         let macs = self.config.transposed_macs(problem.input).unwrap_or(u64::MAX);
         let schedule = demand::<T>(problem, self.isa, problem.stride, macs).schedule(parallel::threads());
         let stage = self.plan.stage(&self.config, problem, &self.activation);
-        drive(&stage, |sample| input.clone().index_axis_move(Axis(0), sample), output, schedule, workspace);
+        drive(&stage, input, output, schedule, workspace);
     }
 }
 

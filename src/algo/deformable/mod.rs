@@ -38,7 +38,7 @@ impl<T: Float> Stage<T> for Deformable<'_, T> {
         let in_channels = self.problem.in_channels_per_group();
         let source = |group: usize, region: &Region| {
             let channels = group * in_channels..(group + 1) * in_channels;
-            let image = input.clone().slice_axis_move(Axis(0), Slice::from(channels.clone()));
+            let image = input.slice_axis_move(Axis(0), Slice::from(channels.clone()));
             SampledSource::new(self, image, channels.start, region)
         };
         run_region(self.weights, self.activation, region, output, scratch, source);

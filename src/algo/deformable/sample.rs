@@ -57,11 +57,9 @@ impl<T: Float> Sample<T> {
             Some((row, column)) => image[[channel, row, column]],
             None => T::ZERO,
         };
-        let weights = &self.weights;
-        let mut sum = weights[0] * value(0);
-        for corner in 1..4 {
-            sum = weights[corner].fma(value(corner), sum);
-        }
+        let [first, others @ ..] = &self.weights;
+        let sum =
+            others.iter().zip(1..).fold(*first * value(0), |sum, (weight, corner)| weight.fma(value(corner), sum));
         match self.mask {
             Some(mask) => sum * mask,
             None => sum,
@@ -94,7 +92,7 @@ impl<'s, 'a, 'i, T: Float> SampledSource<'s, 'a, 'i, T> {
         first_channel: usize,
         region: &Region,
     ) -> Self {
-        let of_sample = |batch: &ndarray::ArrayView4<'a, T>| batch.clone().index_axis_move(Axis(0), region.sample);
+        let of_sample = |batch: &ndarray::ArrayView4<'a, T>| batch.index_axis_move(Axis(0), region.sample);
         SampledSource {
             stage,
             image,

@@ -52,7 +52,7 @@ impl<'a, T: Element> Image<'a, T> {
         if let Some(flat) = self.flat {
             return Row::Slice(&flat[(channel * self.height + row) * self.width..]);
         }
-        let view = self.view.clone().slice_move(s![channel, row, ..]);
+        let view = self.view.slice_move(s![channel, row, ..]);
         match view.to_slice() {
             Some(slice) => Row::Slice(slice),
             None => Row::Strided(view),

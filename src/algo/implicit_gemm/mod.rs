@@ -64,7 +64,7 @@ impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
         let in_channels = input.dim().0 / self.weights.packed.groups();
         let source = |group: usize, region: &Region| {
             let channels = group * in_channels..(group + 1) * in_channels;
-            WindowSource::new(self, input.clone().slice_axis_move(Axis(0), Slice::from(channels)), region)
+            WindowSource::new(self, input.slice_axis_move(Axis(0), Slice::from(channels)), region)
         };
         run_region(self.weights, self.activation, region, output, scratch, source);
     }

@@ -83,7 +83,7 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
             }
             let (top, left) = (top - region.rows.start, left - region.columns.start);
             let place = output.slice_mut(s![.., top..;self.stride[0], left..;self.stride[1]]);
-            phase.stage.run(input.clone(), &Region { rows, columns, ..region.clone() }, place, scratch);
+            phase.stage.run(input, &Region { rows, columns, ..region.clone() }, place, scratch);
         }
         if let Some(borders) = &self.borders {
             borders.run(input, region, output.view_mut(), scratch);
