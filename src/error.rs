@@ -37,6 +37,25 @@ pub enum Axis {
 impl Axis {
     /// The two spatial axes in the order in which settings list them.
     pub(crate) const SPATIAL: [Axis; 2] = [Axis::Height, Axis::Width];
+
+    /// "3 input channels", but "height 3".
+    fn measure(self, size: usize) -> String {
+        match self {
+            Axis::Batch | Axis::Height | Axis::Width | Axis::KernelHeight | Axis::KernelWidth | Axis::All => {
+                format!("{self} {size}")
+            }
+            _ => format!("{size} {self}"),
+        }
+    }
+
+    /// " along height", and nothing for what has no direction.
+    fn along(self) -> &'static str {
+        match self {
+            Axis::Height => " along height",
+            Axis::Width => " along width",
+            _ => "",
+        }
+    }
 }
 
 impl fmt::Display for Axis {
@@ -79,7 +98,7 @@ impl fmt::Display for Axis {
 #[non_exhaustive]
 pub enum Error {
     /// A tensor has the wrong length along an axis.
-    #[error("{argument} has {found} {axis}, expected {expected}")]
+    #[error("{argument} has {}, expected {expected}", axis.measure(*found))]
     Shape {
         /// The tensor.
         argument: &'static str,
@@ -91,7 +110,7 @@ pub enum Error {
         expected: String,
     },
     /// A setting has a value that it may not have.
-    #[error("{argument} is {found} along {axis}, expected {expected}")]
+    #[error("{argument} is {found}{}, expected {expected}", axis.along())]
     Setting {
         /// The setting.
         argument: &'static str,
@@ -115,7 +134,7 @@ pub enum Error {
         expected: usize,
     },
     /// An optional tensor is missing, or present where none belongs.
-    #[error("{argument} ({axis}) is {found}, expected {expected}")]
+    #[error("{argument} is {found}, expected {expected}")]
     Presence {
         /// The tensor.
         argument: &'static str,
@@ -127,7 +146,7 @@ pub enum Error {
         expected: String,
     },
     /// A size does not fit into the machine's integers.
-    #[error("{argument} needs more {axis} than this machine can address: {found}, expected {expected}")]
+    #[error("{argument} needs more {axis} than this machine has: {found}, expected {expected}")]
     TooLarge {
         /// The tensor or setting.
         argument: &'static str,
@@ -151,7 +170,7 @@ pub enum Error {
         expected: String,
     },
     /// The element type or the operation lacks what was asked for.
-    #[error("{argument} ({axis}) is {found}, expected {expected}")]
+    #[error("{argument} is {found}, expected {expected}")]
     Unsupported {
         /// The setting.
         argument: &'static str,

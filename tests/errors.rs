@@ -99,11 +99,11 @@ macro_rules! calls {
 fn settings() -> Vec<Call> {
     let one_up = format!("expected 1 to {LIMIT}");
     calls![
-        configured(Conv2d { in_channels: 0, ..good() }) => format!("in_channels is 0 along input channels, {one_up}"),
-        configured(Conv2d { out_channels: 0, ..good() }) => format!("out_channels is 0 along output channels, {one_up}"),
-        configured(good().groups(0)) => format!("groups is 0 along groups, {one_up}"),
-        configured(good().groups(3)) => "in_channels is 4 along input channels, expected a multiple of 3 groups",
-        configured(good().groups(4)) => "out_channels is 6 along output channels, expected a multiple of 4 groups",
+        configured(Conv2d { in_channels: 0, ..good() }) => format!("in_channels is 0, {one_up}"),
+        configured(Conv2d { out_channels: 0, ..good() }) => format!("out_channels is 0, {one_up}"),
+        configured(good().groups(0)) => format!("groups is 0, {one_up}"),
+        configured(good().groups(3)) => "in_channels is 4, expected a multiple of 3 groups",
+        configured(good().groups(4)) => "out_channels is 6, expected a multiple of 4 groups",
         configured(Conv2d { kernel: [0, 3], ..good() }) => format!("kernel is 0 along height, {one_up}"),
         configured(Conv2d { kernel: [3, 0], ..good() }) => format!("kernel is 0 along width, {one_up}"),
         configured(good().stride([0, 1])) => format!("stride is 0 along height, {one_up}"),
@@ -112,17 +112,21 @@ fn settings() -> Vec<Call> {
         configured(good().dilation([1, 0])) => format!("dilation is 0 along width, {one_up}"),
         configured(good().stride([1, usize::MAX])) => format!("stride is {} along width, {one_up}", usize::MAX),
         configured(good().dilation([LIMIT, 1])) => format!(
-            "kernel needs more height than this machine can address: 3 taps with dilation {LIMIT}, expected at most {LIMIT} elements"
+            "kernel needs more height than this machine has: 3 taps with dilation {LIMIT}, expected at most {LIMIT} elements"
         ),
         configured(good().dilation([usize::MAX, 1])) => format!("dilation is {} along height, {one_up}", usize::MAX),
         configured(good().padding([usize::MAX, 0])) => format!("padding is {} along height, expected at most {LIMIT}", usize::MAX),
         configured(good().padding([0, 0, 0, LIMIT + 1])) => format!("padding is {} along width, expected at most {LIMIT}", LIMIT + 1),
         configured(good().padding([LIMIT, LIMIT])) => format!(
-            "output needs more size than this machine can address: [1, 6, {}, {}], expected at most {LIMIT} elements",
+            "output needs more size than this machine has: [1, 6, {}, {}], expected at most {LIMIT} elements",
             2 * LIMIT + 6, 2 * LIMIT + 7
         ),
+        // Addressable, but more than any machine has.
+        conv(good().padding([1 << 40, 0]), INPUT, WEIGHT, Some(6)) => format!(
+            "output needs more size than this machine has: [1, 6, {}, 7], expected at most what memory holds", (1u64 << 41) + 6
+        ),
         configured(Conv2d { in_channels: LIMIT - 1, out_channels: 2, groups: 1, ..good() }) => format!(
-            "weight needs more size than this machine can address: [{}, 2, 3, 3], expected at most {LIMIT} elements", LIMIT - 1
+            "weight needs more size than this machine has: [{}, 2, 3, 3], expected at most {LIMIT} elements", LIMIT - 1
         ),
         configured(good().output_padding([1, 0])) => "output_padding is 1 along height, expected 0 (only transposed convolution has output padding)",
         configured(good().output_padding([0, 2])) => "output_padding is 2 along width, expected 0 (only transposed convolution has output padding)",
@@ -134,28 +138,28 @@ fn tensors() -> Vec<Call> {
     calls![
         conv(good(), (1, 5, 8, 9), WEIGHT, Some(6)) => "input has 5 input channels, expected 4",
         conv(good(), (1, 0, 8, 9), WEIGHT, Some(6)) => "input has 0 input channels, expected 4",
-        conv(good(), (1, 4, 0, 9), WEIGHT, Some(6)) => "input has 0 height, expected at least 1",
-        conv(good(), (1, 4, 8, 0), WEIGHT, Some(6)) => "input has 0 width, expected at least 1",
-        conv(good().padding(4), (0, 4, 0, 9), WEIGHT, Some(6)) => "input has 0 height, expected at least 1",
+        conv(good(), (1, 4, 0, 9), WEIGHT, Some(6)) => "input has height 0, expected at least 1",
+        conv(good(), (1, 4, 8, 0), WEIGHT, Some(6)) => "input has width 0, expected at least 1",
+        conv(good().padding(4), (0, 4, 0, 9), WEIGHT, Some(6)) => "input has height 0, expected at least 1",
         conv(good(), (1, 4, 2, 9), WEIGHT, Some(6)) => "the padded input has height 2, expected at least the effective kernel's 3",
         conv(good().padding([1, 0]), (1, 4, 2, 2), WEIGHT, Some(6)) => "the padded input has width 2, expected at least the effective kernel's 3",
         conv(good().dilation([1, 5]), INPUT, WEIGHT, Some(6)) => "the padded input has width 9, expected at least the effective kernel's 11",
         conv(good(), INPUT, (5, 2, 3, 3), Some(6)) => "weight has 5 output channels, expected 6",
         conv(good(), INPUT, (6, 4, 3, 3), Some(6)) => "weight has 4 input channels per group, expected 2 (4 channels / 2 groups)",
         conv(good().groups(1), INPUT, (6, 2, 3, 3), Some(6)) => "weight has 2 input channels per group, expected 4",
-        conv(good(), INPUT, (6, 2, 5, 3), Some(6)) => "weight has 5 kernel height, expected 3",
-        conv(good(), INPUT, (6, 2, 3, 1), Some(6)) => "weight has 1 kernel width, expected 3",
+        conv(good(), INPUT, (6, 2, 5, 3), Some(6)) => "weight has kernel height 5, expected 3",
+        conv(good(), INPUT, (6, 2, 3, 1), Some(6)) => "weight has kernel width 1, expected 3",
         conv(good(), INPUT, (0, 0, 0, 0), Some(6)) => "weight has 0 output channels, expected 6",
         conv(good(), INPUT, WEIGHT, Some(4)) => "bias has 4 output channels, expected 6",
-        conv(good(), INPUT, WEIGHT, None) => "bias (output channels) is missing, expected 6 elements, as the configuration has a bias (Conv2d::bias(false) is one without)",
-        conv(good().bias(false), INPUT, WEIGHT, Some(6)) => "bias (output channels) is given, expected none, as the configuration has no bias",
-        into((2, 6, 6, 7)) => "output has 2 batch, expected 1",
+        conv(good(), INPUT, WEIGHT, None) => "bias is missing, expected 6 elements, as the configuration has a bias (Conv2d::bias(false) is one without)",
+        conv(good().bias(false), INPUT, WEIGHT, Some(6)) => "bias is given, expected none, as the configuration has no bias",
+        into((2, 6, 6, 7)) => "output has batch 2, expected 1",
         into((1, 4, 6, 7)) => "output has 4 output channels, expected 6",
-        into((1, 6, 8, 7)) => "output has 8 height, expected 6",
-        into((1, 6, 6, 9)) => "output has 9 width, expected 7",
+        into((1, 6, 8, 7)) => "output has height 8, expected 6",
+        into((1, 6, 6, 9)) => "output has width 9, expected 7",
         conv1d(&Conv2d::new(4, 6, [1, 3]), &Array3::<f32>::zeros((1, 3, 9)), &Array3::zeros((6, 4, 3)), Some(&Array1::zeros(6))).map(drop) => "input has 3 input channels, expected 4",
-        conv1d(&Conv2d::new(4, 6, 3), &Array3::<f32>::zeros((1, 4, 9)), &Array3::zeros((6, 4, 3)), Some(&Array1::zeros(6))).map(drop) => "weight has 1 kernel height, expected 3",
-        conv1d(&Conv2d::new(4, 6, [1, 3]).padding(1), &Array3::<f32>::zeros((1, 4, 9)), &Array3::zeros((6, 4, 3)), Some(&Array1::zeros(6))).map(drop) => "output has 3 height, expected 1 (a one-dimensional result)",
+        conv1d(&Conv2d::new(4, 6, 3), &Array3::<f32>::zeros((1, 4, 9)), &Array3::zeros((6, 4, 3)), Some(&Array1::zeros(6))).map(drop) => "weight has kernel height 1, expected 3",
+        conv1d(&Conv2d::new(4, 6, [1, 3]).padding(1), &Array3::<f32>::zeros((1, 4, 9)), &Array3::zeros((6, 4, 3)), Some(&Array1::zeros(6))).map(drop) => "output has height 3, expected 1 (a one-dimensional result)",
     ]
 }
 
@@ -163,22 +167,22 @@ fn transposed() -> Vec<Call> {
     let layer = || ConvTranspose2dLayer::new(&good(), &zeros(UP_WEIGHT), Some(&Array1::zeros(6)));
     calls![
         up(good(), (1, 6, 8, 9), UP_WEIGHT, Some(6)) => "input has 6 input channels, expected 4",
-        up(good(), (1, 4, 0, 9), UP_WEIGHT, Some(6)) => "input has 0 height, expected at least 1",
+        up(good(), (1, 4, 0, 9), UP_WEIGHT, Some(6)) => "input has height 0, expected at least 1",
         up(good(), INPUT, (6, 2, 3, 3), Some(6)) => "weight has 6 input channels, expected 4",
         up(good(), INPUT, (4, 6, 3, 3), Some(6)) => "weight has 6 output channels per group, expected 3 (6 channels / 2 groups)",
-        up(good(), INPUT, (4, 3, 2, 3), Some(6)) => "weight has 2 kernel height, expected 3",
-        up(good(), INPUT, (4, 3, 3, 4), Some(6)) => "weight has 4 kernel width, expected 3",
+        up(good(), INPUT, (4, 3, 2, 3), Some(6)) => "weight has kernel height 2, expected 3",
+        up(good(), INPUT, (4, 3, 3, 4), Some(6)) => "weight has kernel width 4, expected 3",
         up(good(), INPUT, UP_WEIGHT, Some(4)) => "bias has 4 output channels, expected 6",
-        up(good(), INPUT, UP_WEIGHT, None) => "bias (output channels) is missing, expected 6 elements, as the configuration has a bias (Conv2d::bias(false) is one without)",
+        up(good(), INPUT, UP_WEIGHT, None) => "bias is missing, expected 6 elements, as the configuration has a bias (Conv2d::bias(false) is one without)",
         up_configured(good().output_padding([1, 0])) => "output_padding is 1 along height, expected less than 1 (the larger of stride and dilation)",
         up_configured(good().stride(2).dilation([1, 3]).output_padding([0, 3])) => "output_padding is 3 along width, expected less than 3 (the larger of stride and dilation)",
         up_configured(good().padding(5)) => "padding is 10 along height, expected a total below the uncropped output's 10 (padding crops a transposed convolution)",
         up_configured(good().padding([0, 6])) => "padding is 12 along width, expected a total below the uncropped output's 11 (padding crops a transposed convolution)",
         up_configured(good().stride([LIMIT, 1])) => format!(
-            "output needs more height than this machine can address: 8 times stride {LIMIT}, expected at most {LIMIT} elements"
+            "output needs more height than this machine has: 8 times stride {LIMIT}, expected at most {LIMIT} elements"
         ),
-        up_configured(good().groups(5)) => "in_channels is 4 along input channels, expected a multiple of 5 groups",
-        layer()?.run_into(&zeros(INPUT), &mut zeros((1, 6, 10, 10))) => "output has 10 width, expected 11",
+        up_configured(good().groups(5)) => "in_channels is 4, expected a multiple of 5 groups",
+        layer()?.run_into(&zeros(INPUT), &mut zeros((1, 6, 10, 10))) => "output has width 10, expected 11",
         good().stride(2).with_output_size([8, 9], [30, 19]).map(drop) => "output_size asks for height 30, expected 17 to 18 for an input of 8",
         good().stride(2).with_output_size([8, 9], [17, 18]).map(drop) => "output_size asks for width 18, expected 19 to 20 for an input of 9",
         good().padding(Padding::SameUpper).stride(2).with_output_size([8, 9], [16, 19]).map(drop) => "output_size asks for width 19, expected 18 (padding is SAME)",
@@ -193,17 +197,17 @@ fn deformable() -> Vec<Call> {
         deform(good(), (1, 17, 6, 7), None) => "offset has 17 offset channels, expected 2 * 9 taps * a number of offset groups that divides 4 input channels",
         deform(good(), (1, 0, 6, 7), None) => "offset has 0 offset channels, expected 2 * 9 taps * a number of offset groups that divides 4 input channels",
         deform(good(), (1, 54, 6, 7), None) => "offset has 54 offset channels, expected 2 * 9 taps * a number of offset groups that divides 4 input channels",
-        deform(good(), (2, 18, 6, 7), None) => "offset has 2 batch, expected 1",
-        deform(good(), (1, 18, 8, 7), None) => "offset has 8 height, expected 6 (one for each output)",
-        deform(good(), (1, 18, 6, 9), None) => "offset has 9 width, expected 7 (one for each output)",
+        deform(good(), (2, 18, 6, 7), None) => "offset has batch 2, expected 1",
+        deform(good(), (1, 18, 8, 7), None) => "offset has height 8, expected 6 (one for each output)",
+        deform(good(), (1, 18, 6, 9), None) => "offset has width 9, expected 7 (one for each output)",
         deform(good(), offset, Some((1, 18, 6, 7))) => "mask has 18 mask channels, expected 9 (1 offset groups * 9 taps)",
-        deform(good(), offset, Some((0, 9, 6, 7))) => "mask has 0 batch, expected 1",
-        deform(good(), offset, Some((1, 9, 5, 7))) => "mask has 5 height, expected 6 (one for each output)",
-        deform(good(), offset, Some((1, 9, 6, 1))) => "mask has 1 width, expected 7 (one for each output)",
-        deform(good().padding_mode(PaddingMode::Reflect), offset, None) => "padding_mode (size) is Reflect, expected Zeros: a deformable convolution's samples outside the image are 0",
+        deform(good(), offset, Some((0, 9, 6, 7))) => "mask has batch 0, expected 1",
+        deform(good(), offset, Some((1, 9, 5, 7))) => "mask has height 5, expected 6 (one for each output)",
+        deform(good(), offset, Some((1, 9, 6, 1))) => "mask has width 1, expected 7 (one for each output)",
+        deform(good().padding_mode(PaddingMode::Reflect), offset, None) => "padding_mode is Reflect, expected Zeros: a deformable convolution's samples outside the image are 0",
         deform(good().output_padding(1), offset, None) => "output_padding is 1 along height, expected 0 (only transposed convolution has output padding)",
         deform(good().stride([1, 0]), offset, None) => format!("stride is 0 along width, expected 1 to {LIMIT}"),
-        DeformConv2dLayer::new(&good(), &zeros((6, 2, 3, 2)), None).map(drop) => "weight has 2 kernel width, expected 3",
+        DeformConv2dLayer::new(&good(), &zeros((6, 2, 3, 2)), None).map(drop) => "weight has kernel width 2, expected 3",
     ]
 }
 
@@ -214,33 +218,33 @@ fn separable() -> Vec<Call> {
         depthwise_separable((7, 1, 3, 3), None, pointwise, Some(6)) => "depthwise has 7 output channels, expected a multiple of 4 input channels",
         depthwise_separable((0, 1, 3, 3), None, pointwise, Some(6)) => "depthwise has 0 output channels, expected a multiple of 4 input channels",
         depthwise_separable((8, 4, 3, 3), None, pointwise, Some(6)) => "depthwise has 4 input channels per group, expected 1 (4 channels / 4 groups)",
-        depthwise_separable((8, 1, 1, 3), None, pointwise, Some(6)) => "depthwise has 1 kernel height, expected 3",
+        depthwise_separable((8, 1, 1, 3), None, pointwise, Some(6)) => "depthwise has kernel height 1, expected 3",
         depthwise_separable(depthwise, Some(4), pointwise, Some(6)) => "depthwise_bias has 4 output channels, expected 8",
         depthwise_separable(depthwise, None, (6, 4, 1, 1), Some(6)) => "pointwise has 4 input channels per group, expected 8",
         depthwise_separable(depthwise, None, (5, 8, 1, 1), Some(6)) => "pointwise has 5 output channels, expected 6",
-        depthwise_separable(depthwise, None, (6, 8, 1, 3), Some(6)) => "pointwise has 3 kernel width, expected 1",
+        depthwise_separable(depthwise, None, (6, 8, 1, 3), Some(6)) => "pointwise has kernel width 3, expected 1",
         depthwise_separable(depthwise, None, pointwise, Some(8)) => "bias has 8 output channels, expected 6",
         spatially_separable((3, 2, 3, 1), horizontal, Some(6)) => "vertical has 3 output channels, expected a multiple of 2 groups",
         spatially_separable((4, 4, 3, 1), horizontal, Some(6)) => "vertical has 4 input channels per group, expected 2 (4 channels / 2 groups)",
-        spatially_separable((4, 2, 3, 3), horizontal, Some(6)) => "vertical has 3 kernel width, expected 1",
+        spatially_separable((4, 2, 3, 3), horizontal, Some(6)) => "vertical has kernel width 3, expected 1",
         spatially_separable(vertical, (6, 3, 1, 3), Some(6)) => "horizontal has 3 input channels per group, expected 2 (4 channels / 2 groups)",
-        spatially_separable(vertical, (6, 2, 3, 3), Some(6)) => "horizontal has 3 kernel height, expected 1",
+        spatially_separable(vertical, (6, 2, 3, 3), Some(6)) => "horizontal has kernel height 3, expected 1",
         spatially_separable(vertical, horizontal, Some(1)) => "bias has 1 output channels, expected 6",
-        spatially_separable(vertical, horizontal, None) => "bias (output channels) is missing, expected 6 elements, as the configuration has a bias (Conv2d::bias(false) is one without)",
+        spatially_separable(vertical, horizontal, None) => "bias is missing, expected 6 elements, as the configuration has a bias (Conv2d::bias(false) is one without)",
     ]
 }
 
 fn others() -> Vec<Call> {
     calls![
         activated(Activation::Prelu(vec![0.1f32; 5])) => "activation has 5 output channels, expected 6 slopes",
-        activated(Activation::Clamp { min: 1.0f64, max: 0.0 }) => "activation (output channels) is a clamp from 1.0 to 0.0, expected a minimum that is at most the maximum",
-        activated(Activation::Clamp { min: f32::NAN, max: 0.0 }) => "activation (output channels) is a clamp from NaN to 0.0, expected a minimum that is at most the maximum",
-        activated(Activation::<i32>::Gelu) => "activation (output channels) is Gelu on i32, expected a floating-point type, or an activation that integers have",
+        activated(Activation::Clamp { min: 1.0f64, max: 0.0 }) => "activation is a clamp from 1.0 to 0.0, expected a minimum that is at most the maximum",
+        activated(Activation::Clamp { min: f32::NAN, max: 0.0 }) => "activation is a clamp from NaN to 0.0, expected a minimum that is at most the maximum",
+        activated(Activation::<i32>::Gelu) => "activation is Gelu on i32, expected a floating-point type, or an activation that integers have",
         good().macs([2, 9]).map(drop) => "the padded input has height 2, expected at least the effective kernel's 3",
-        good().groups(0).parameters().map(drop) => format!("groups is 0 along groups, expected 1 to {LIMIT}"),
+        good().groups(0).parameters().map(drop) => format!("groups is 0, expected 1 to {LIMIT}"),
         good().effective_kernel().and_then(|_| good().dilation(0).effective_kernel()).map(drop) => format!("dilation is 0 along height, expected 1 to {LIMIT}"),
-        receptive_field(&[good().stride(LIMIT), good().stride(LIMIT), good()]).map(drop) => format!("receptive field needs more height than this machine can address: 3 after stride {LIMIT}, expected at most {LIMIT} elements"),
-        Conv2d::new(1 << 20, 1 << 20, 1).macs([1 << 20, 1 << 20]).map(drop) => format!("macs needs more size than this machine can address: [1048576, 1048576, 1048576, 1048576, 1, 1], expected at most {LIMIT} elements"),
+        receptive_field(&[good().stride(LIMIT), good().stride(LIMIT), good()]).map(drop) => format!("receptive field needs more height than this machine has: 3 after stride {LIMIT}, expected at most {LIMIT} elements"),
+        Conv2d::new(1 << 20, 1 << 20, 1).macs([1 << 20, 1 << 20]).map(drop) => format!("macs needs more size than this machine has: [1048576, 1048576, 1048576, 1048576, 1, 1], expected at most {LIMIT} elements"),
     ]
 }
 

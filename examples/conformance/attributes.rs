@@ -27,7 +27,8 @@ impl<'a> Attributes<'a> {
         let groups = self.number(groups)?.unwrap_or(1);
         let out_channels = match self.operation.kind {
             Kind::Standard | Kind::Deformable => Some(weight.0),
-            Kind::Transposed => weight.1.checked_mul(groups),
+            // That there are no groups is for the library to say.
+            Kind::Transposed => weight.1.checked_mul(groups.max(1)),
         };
         let out_channels = out_channels.ok_or_else(|| format!("{groups} groups of {} channels", weight.1))?;
         let kernel = self.per_axis("kernel_shape", 1)?.unwrap_or([weight.2, weight.3]);

@@ -3,7 +3,7 @@
 //! One-dimensional cases become images of one row. What the library's types cannot express (a negative stride,
 //! a tensor of another rank or element type) is an error here, a refusal before the call.
 
-use ndarray::{Array1, Array4};
+use ndarray::{Array, Array1, Array4, Dimension, IntoDimension};
 use ndconv::Conv2d;
 
 use crate::attributes::Attributes;
@@ -99,23 +99,36 @@ impl Operation {
         if self.unbatched {
             shape.insert(0, 1);
         }
-        self.four_axes(suite, tensor, shape)
+        self.four_axes(suite, tensor, &shape)
     }
 
-    fn four_axes<T: Element>(self, suite: &Suite, tensor: &Tensor, mut shape: Vec<usize>) -> Result<Array4<T>, String> {
-        let Tensor { name, dtype, .. } = tensor;
-        if *dtype != T::DTYPE {
-            return Err(format!("{name} has elements of type {dtype:?} in a case of {:?}", T::DTYPE));
+    /// A tensor with these axes as one of four, with a height of 1 where there is none.
+    fn four_axes<T: Element>(self, suite: &Suite, tensor: &Tensor, shape: &[usize]) -> Result<Array4<T>, String> {
+        match (self.rank, shape) {
+            (1, &[n, c, w]) => array(suite, tensor, (n, c, 1, w)),
+            (2, &[n, c, h, w]) => array(suite, tensor, (n, c, h, w)),
+            _ => Err(wrong_rank(tensor)),
         }
-        if self.rank == 1 && shape.len() == 3 {
-            shape.insert(2, 1);
-        }
-        let &[a, b, c, d] = shape.as_slice() else {
-            return Err(format!("{name} has {} axes", tensor.shape.len()));
-        };
-        let array = Array4::from_shape_vec((a, b, c, d), T::from_bytes(suite.bytes(tensor)));
-        array.map_err(|error| format!("{name} of shape {shape:?}: {error}"))
     }
+}
+
+fn wrong_rank(tensor: &Tensor) -> String {
+    format!("{} has {} axes", tensor.name, tensor.shape.len())
+}
+
+/// A tensor as an array of this shape.
+fn array<T: Element, D: Dimension>(
+    suite: &Suite,
+    tensor: &Tensor,
+    shape: impl IntoDimension<Dim = D>,
+) -> Result<Array<T, D>, String> {
+    let (found, expected) = (&tensor.dtype, &T::DTYPE);
+    if found != expected {
+        let [found, expected] = [found, expected].map(Dtype::name);
+        return Err(format!("{} has elements of type {found} in a case of {expected}", tensor.name));
+    }
+    let elements = T::from_bytes(suite.bytes(tensor));
+    Array::from_shape_vec(shape.into_dimension(), elements).map_err(|error| format!("{}: {error}", tensor.name))
 }
 
 /// A call of the library.
@@ -145,8 +158,12 @@ impl<T: Element> Call<T> {
         let input = required(operation.name("input", "X"))?;
         let weight_name = operation.name("weight", "W");
         let weight = case.argument(weight_name).ok_or_else(|| format!("there is no {weight_name}"))?;
-        let weight = operation.four_axes(suite, weight, weight.shape.clone())?;
-        let bias = case.argument(operation.name("bias", "B")).map(|tensor| vector(suite, tensor)).transpose()?;
+        let weight = operation.four_axes(suite, weight, &weight.shape)?;
+        let bias = case.argument(operation.name("bias", "B")).map(|tensor| match *tensor.shape {
+            [channels] => array(suite, tensor, channels),
+            _ => Err(wrong_rank(tensor)),
+        });
+        let bias = bias.transpose()?;
         let function = match operation.kind {
             Kind::Standard => Function::Standard,
             Kind::Transposed => Function::Transposed,
@@ -156,13 +173,4 @@ impl<T: Element> Call<T> {
         let config = attributes.config(input.dim(), weight.dim())?.bias(bias.is_some());
         Ok(Call { operation, config, output_shape: attributes.output_shape()?, input, weight, bias, function })
     }
-}
-
-/// A tensor of one axis.
-fn vector<T: Element>(suite: &Suite, tensor: &Tensor) -> Result<Array1<T>, String> {
-    let Tensor { name, dtype, shape, .. } = tensor;
-    if *dtype != T::DTYPE || shape.len() != 1 {
-        return Err(format!("{name} has elements of type {dtype:?} and shape {shape:?} in a case of {:?}", T::DTYPE));
-    }
-    Ok(T::from_bytes(suite.bytes(tensor)).into())
 }

@@ -9,8 +9,8 @@
 //! - `id`, `op` (`conv2d`, `conv_transpose2d`, `deform_conv2d`, `conv1d`, `conv_transpose1d` with PyTorch's
 //!   attributes, or `Conv`, `ConvTranspose`, `DeformConv` with ONNX's), `rank` (spatial dimensions), `dtype`
 //!   (`f32` or `f64`), `tags` (`unbatched`: no batch axis), `attrs`;
-//! - `expect`: `ok`, or `error` with `reject`: `must` be an error, `may` be one, or `static`: where the call can be
-//!   written down at all. A panic is a failure everywhere;
+//! - `expect`: `ok`, or `error` with `reject`: `must` be an error, `may` be one, or `static`, an error or a call that
+//!   cannot be written down, with a negative stride say. A panic is a failure everywhere;
 //! - `tensors`: `name`, `role` (`in`, `out` or `info`), `dtype`, `shape`, `offset` and `nbytes` in `tensors.bin`
 //!   (little-endian, last index fastest) and for results `abs_bound`, the largest sum of magnitudes behind an
 //!   element. A u8 result `output_class_multiplied`, or else `output_class`, says for each element whether it is
@@ -24,8 +24,8 @@ mod compare;
 mod run;
 mod suite;
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::iter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -114,15 +114,18 @@ fn run_suite(arguments: &Arguments) -> Result<bool, String> {
             Verdict::Failed(_) => failed += 1,
             Verdict::Skipped(_) => skipped += 1,
         }
-        progress.clear();
-        print(&report(case, &verdict, arguments.json))?;
+        if let Some(line) = report(case, &verdict, arguments.json) {
+            progress.clear();
+            print(&line)?;
+        }
     }
+    progress.clear();
     print(&format!("{passed} passed, {failed} failed, {skipped} skipped\n"))?;
     Ok(failed == 0)
 }
 
-/// What to print about a case: a line, or nothing.
-fn report(case: &Case, verdict: &Verdict, as_json: bool) -> String {
+/// The line to print about a case, if any.
+fn report(case: &Case, verdict: &Verdict, as_json: bool) -> Option<String> {
     let (result, reason) = match verdict {
         Verdict::Passed(reason) => ("passed", reason),
         Verdict::Failed(reason) => ("failed", reason),
@@ -130,16 +133,13 @@ fn report(case: &Case, verdict: &Verdict, as_json: bool) -> String {
     };
     let Case { id, op, tags, .. } = case;
     if as_json {
-        return format!("{}\n", json!({ "id": id, "op": op, "result": result, "reason": reason }));
+        return Some(format!("{}\n", json!({ "id": id, "op": op, "result": result, "reason": reason })));
     }
-    let mut about = op.clone();
-    for tag in tags {
-        write!(about, ", {tag}").expect("a string grows");
-    }
+    let about = iter::once(op).chain(tags).map(String::as_str).collect::<Vec<_>>().join(", ");
     match verdict {
-        Verdict::Passed(_) => String::new(),
-        Verdict::Failed(_) => format!("FAIL {id} ({about}): {reason}\n"),
-        Verdict::Skipped(_) => format!("SKIP {id} ({about}): {reason}\n"),
+        Verdict::Passed(_) => None,
+        Verdict::Failed(_) => Some(format!("FAIL {id} ({about}): {reason}\n")),
+        Verdict::Skipped(_) => Some(format!("SKIP {id} ({about}): {reason}\n")),
     }
 }
 

@@ -27,8 +27,8 @@ pub(crate) fn run(suite: &Suite, case: &Case) -> Verdict {
     let outcome = quietly(|| match (&case.dtype, &case.expect) {
         (Dtype::F32, _) => judge::<f32>(suite, case, operation),
         (Dtype::F64, _) => judge::<f64>(suite, case, operation),
-        (other, Expect::Result) => Verdict::Skipped(format!("elements of type {other:?}")),
-        (other, _) => Verdict::Passed(format!("refused: elements of type {other:?}")),
+        (other, Expect::Result) => Verdict::Skipped(format!("elements of type {}", other.name())),
+        (other, _) => Verdict::Passed(format!("refused: elements of type {}", other.name())),
     });
     outcome.unwrap_or_else(|panicked| Verdict::Failed(format!("panicked: {panicked}")))
 }

@@ -38,7 +38,7 @@ pub(crate) enum Expect {
 }
 
 /// The type of a tensor's elements.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub(crate) enum Dtype {
     F32,
     F64,
@@ -54,6 +54,15 @@ impl Dtype {
             "f64" => Dtype::F64,
             "u8" => Dtype::U8,
             other => Dtype::Other(other.to_owned()),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Dtype::F32 => "f32",
+            Dtype::F64 => "f64",
+            Dtype::U8 => "u8",
+            Dtype::Other(name) => name,
         }
     }
 
@@ -167,9 +176,9 @@ impl Tensor {
     fn check(&self, data_len: usize) -> Result<(), String> {
         let Tensor { name, dtype, shape, offset, nbytes, .. } = self;
         if let Some(bytes) = dtype.bytes() {
-            let empty = shape.contains(&0);
-            let wanted = shape.iter().try_fold(bytes, |total, &size| total.checked_mul(size));
-            if wanted.filter(|_| !empty).unwrap_or(0) != *nbytes || wanted.is_none() && !empty {
+            let product = || shape.iter().try_fold(bytes, |total, &size| total.checked_mul(size));
+            let wanted = if shape.contains(&0) { Some(0) } else { product() };
+            if wanted != Some(*nbytes) {
                 return Err(format!("{name}: {nbytes} bytes do not hold shape {shape:?} of {bytes} bytes each"));
             }
         }

@@ -2,15 +2,12 @@
 
 use std::f32::consts::TAU;
 
-use ndconv::ndarray::{Array1, Array2, Array3, Array4, Axis, array, s};
+use ndconv::ndarray::{Array1, Array2, Array3, Array4, Axis, array};
 use ndconv::{Activation, Conv2d, Numerics, Padding, PaddingMode};
 
 use crate::kernels::{self, IDENTITY, LUMA, dense, depthwise, each_colour, gaussian, gaussian_2d};
 use crate::operation::{Operation, Weights};
 use crate::views;
-
-/// Rows and columns of border that show what a padding mode puts there.
-const BORDER: usize = 40;
 
 /// All operations on a picture `[1, 3, height, width]`.
 pub(crate) fn operations(picture: &Array4<f32>, numerics: Numerics) -> Vec<Operation> {
@@ -20,7 +17,7 @@ pub(crate) fn operations(picture: &Array4<f32>, numerics: Numerics) -> Vec<Opera
         pointwise_sepia(picture),
         grouped_wavelet(picture),
         dilated_outlines(picture),
-        depthwise_blur(picture),
+        depthwise_fringes(picture),
         depthwise_gradients(picture),
         strided_half(picture),
         depthwise_separable_neon(picture),
@@ -55,29 +52,34 @@ fn plain(
         weights,
         bias: None,
         activation: Activation::None,
-        view: views::colour,
+        view: Box::new(views::colour),
     }
 }
 
 /// Brightness lit from the top left, over a pale picture.
 fn standard_emboss(picture: &Array4<f32>) -> Operation {
-    let weight = dense(&[LUMA.map(|part| 0.7 * part); 3], &kernels::emboss())
-        + dense(&IDENTITY.map(|row| row.map(|part| 0.4 * part)), &kernels::impulse(3));
+    let weight = dense(&[LUMA.map(|part| 0.35 * part); 3], &kernels::emboss())
+        + dense(&IDENTITY.map(|row| row.map(|part| 0.6 * part)), &kernels::impulse(3));
     let config = Conv2d::new(3, 3, 3).padding(1).padding_mode(PaddingMode::Replicate);
     let operation = plain(picture, "standard 3x3", "emboss", config, Weights::Standard(weight));
-    Operation { config: config.bias(true), bias: Some(Array1::from_elem(3, 0.3)), ..operation }
+    Operation { config: config.bias(true), bias: Some(Array1::from_elem(3, 0.15)), ..operation }
 }
 
-/// Slopes of brightness in eight directions; the picture shows the strongest as a hue.
+/// Slopes of brightness in eight directions, less a threshold; the picture shows the strongest as a hue.
 fn standard_directions(picture: &Array4<f32>) -> Operation {
     let mut weight = Array4::zeros((8, 3, 5, 5));
     for (direction, mut filter) in weight.outer_iter_mut().enumerate() {
-        let slope = kernels::slope(5, 1.0, TAU * direction as f32 / 8.0);
-        filter.assign(&dense(&[LUMA.map(|part| 2.5 * part)], &slope).index_axis(Axis(0), 0));
+        let slope = kernels::slope(5, 0.9, TAU * direction as f32 / 8.0);
+        filter.assign(&dense(&[LUMA.map(|part| 9.0 * part)], &slope).index_axis(Axis(0), 0));
     }
     let config = Conv2d::new(3, 8, 5).padding(2).padding_mode(PaddingMode::Replicate);
     let operation = plain(picture, "standard 5x5, 3 to 8", "edges by direction", config, Weights::Standard(weight));
-    Operation { view: views::directions, ..operation }
+    Operation {
+        config: config.bias(true),
+        bias: Some(Array1::from_elem(8, -0.1)),
+        view: Box::new(views::directions),
+        ..operation
+    }
 }
 
 fn pointwise_sepia(picture: &Array4<f32>) -> Operation {
@@ -104,32 +106,34 @@ fn grouped_wavelet(picture: &Array4<f32>) -> Operation {
     });
     let config = Conv2d::new(12, 12, 2).groups(3).padding([0, 0, 1, 1]).padding_mode(PaddingMode::Circular);
     let operation = plain(&blocks, "grouped 2x2, 3 groups", "wavelet bands", config, Weights::Standard(weight));
-    Operation { view: views::bands, ..operation }
+    Operation { view: Box::new(views::bands), ..operation }
 }
 
 fn dilated_outlines(picture: &Array4<f32>) -> Operation {
-    let weight = dense(&IDENTITY, &(kernels::laplacian() / 4.0));
-    let config = Conv2d::new(3, 3, 3).dilation(4).padding(4).padding_mode(PaddingMode::Reflect);
+    let weight = dense(&[LUMA], &(kernels::laplacian() / 3.0));
+    let config = Conv2d::new(3, 1, 3).dilation(4).padding(4).padding_mode(PaddingMode::Reflect);
     let operation = plain(picture, "dilated 3x3, dilation 4", "wide outlines", config, Weights::Standard(weight));
-    Operation { view: views::signed, ..operation }
+    Operation { view: Box::new(views::signed), ..operation }
 }
 
-/// Every channel has a bell of its own width.
-fn depthwise_blur(picture: &Array4<f32>) -> Operation {
-    let weight = depthwise(&[0.6, 1.6, 3.0].map(|sigma| gaussian_2d(13, sigma)));
-    let config = Conv2d::depthwise(3, 13).padding(6).padding_mode(PaddingMode::Reflect);
-    plain(picture, "depthwise 13x13", "blur, blue most and red least", config, Weights::Standard(weight))
+/// Every channel has a bell of its own: red in the left of its kernel, blue in the right.
+fn depthwise_fringes(picture: &Array4<f32>) -> Operation {
+    let column = gaussian(7, 0.8);
+    let rows = [-4, 0, 4].map(|shift| kernels::shifted(&gaussian(15, 0.8), shift));
+    let weight = depthwise(&rows.map(|row| kernels::outer(&column, &row)));
+    let config = Conv2d::depthwise(3, [7, 15]).padding([3, 7]).padding_mode(PaddingMode::Reflect);
+    plain(picture, "depthwise 7x15", "gaussians, moved by colour", config, Weights::Standard(weight))
 }
 
 /// Two slopes of every channel; the picture shows the steepness.
 fn depthwise_gradients(picture: &Array4<f32>) -> Operation {
-    let across = kernels::sobel_x() / 2.0;
+    let across = kernels::sobel_x() / 2.5;
     let down = across.t().to_owned();
     let weight = depthwise(&[&across, &down, &across, &down, &across, &down].map(Array2::clone));
     let config = Conv2d::new(3, 6, 3).groups(3).padding(1).padding_mode(PaddingMode::Replicate);
     let operation =
         plain(picture, "depthwise 3x3, multiplier 2", "gradients of colours", config, Weights::Standard(weight));
-    Operation { view: views::steepness, ..operation }
+    Operation { view: Box::new(views::steepness), ..operation }
 }
 
 fn strided_half(picture: &Array4<f32>) -> Operation {
@@ -144,11 +148,11 @@ fn depthwise_separable_neon(picture: &Array4<f32>) -> Operation {
     let dark = -&spots;
     let weights = Weights::DepthwiseSeparable {
         depthwise: depthwise(&[&spots, &dark, &spots, &dark, &spots, &dark].map(Array2::clone)),
-        depthwise_bias: Array1::from_elem(6, -0.02),
+        depthwise_bias: Array1::from_elem(6, -0.03),
         pointwise: array![
-            [5.0, 0.0, 0.0, 3.0, 0.0, 4.0],
-            [0.0, 4.0, 3.0, 0.0, 0.0, 1.0],
-            [0.0, 6.0, 1.0, 5.0, 4.0, 3.0f32]
+            [7.0, 0.0, 0.0, 4.0, 0.0, 5.0],
+            [0.0, 6.0, 4.0, 0.0, 0.0, 1.0],
+            [0.0, 8.0, 1.0, 7.0, 5.0, 4.0f32]
         ]
         .insert_axis(Axis(2))
         .insert_axis(Axis(3)),
@@ -175,7 +179,7 @@ fn one_dimensional_motion(picture: &Array4<f32>) -> Operation {
     let weight = Array3::from_elem((3, 1, 21), 1.0 / 21.0);
     let config = Conv2d::depthwise(3, [1, 21]).padding([0, 10]).padding_mode(PaddingMode::Replicate);
     let operation = plain(&rows, "1-D, 21 taps", "motion blur of rows", config, Weights::OneDimensional(weight));
-    Operation { view: views::rows, ..operation }
+    Operation { view: Box::new(views::rows), ..operation }
 }
 
 /// The tent of bilinear interpolation; the picture shows the middle.
@@ -185,7 +189,7 @@ fn transposed_double(picture: &Array4<f32>) -> Operation {
     let config = Conv2d::depthwise(3, 4).stride(2).padding(1);
     let operation =
         plain(picture, "transposed 4x4, stride 2", "twice the size (the middle)", config, Weights::Transposed(weight));
-    Operation { view: views::middle, ..operation }
+    Operation { view: Box::new(views::middle), ..operation }
 }
 
 /// Every window is turned about the centre, the more the nearer it is.
@@ -238,28 +242,16 @@ fn from_centre(picture: &Array4<f32>, y: usize, x: usize) -> [f32; 2] {
 
 /// More padding than the kernel needs, so that the border is seen.
 fn padding(picture: &Array4<f32>, kind: &'static str, mode: PaddingMode) -> Operation {
+    let (_, _, height, width) = picture.dim();
+    let border = [height / 5, width / 5];
     let weight = each_colour(&gaussian_2d(9, 1.2));
-    let config = Conv2d::depthwise(3, 9).padding(BORDER + 4).padding_mode(mode);
+    let config = Conv2d::depthwise(3, 9).padding(border.map(|pixels| pixels + 4)).padding_mode(mode);
     let operation = plain(picture, kind, "blur with a wide border", config, Weights::Standard(weight));
-    Operation { view: bordered, ..operation }
-}
-
-/// The colours, with a line around the picture proper.
-fn bordered(output: &Array4<f32>) -> image::RgbImage {
-    let (_, _, height, width) = output.dim();
-    let mut framed = output.clone();
-    let (rows, columns) = (BORDER..height - BORDER, BORDER..width - BORDER);
-    for row in [rows.start - 1, rows.end] {
-        framed.slice_mut(s![.., .., row, columns.clone()]).fill(1.0);
-    }
-    for column in [columns.start - 1, columns.end] {
-        framed.slice_mut(s![.., .., rows.clone(), column]).fill(1.0);
-    }
-    views::colour(&framed)
+    Operation { view: Box::new(move |output| views::framed(output, border)), ..operation }
 }
 
 fn fused_clamp(picture: &Array4<f32>) -> Operation {
-    let weight = each_colour(&(kernels::impulse(5) * 3.5 - gaussian_2d(5, 1.2) * 2.5));
+    let weight = each_colour(&(kernels::impulse(5) * 2.6 - gaussian_2d(5, 1.2) * 1.6));
     let config = Conv2d::depthwise(3, 5).padding(Padding::SameUpper).padding_mode(PaddingMode::Reflect);
     let operation = plain(picture, "fused clamp, 5x5", "sharpen, kept in 0..1", config, Weights::Standard(weight));
     Operation { activation: Activation::Clamp { min: 0.0, max: 1.0 }, ..operation }
@@ -268,14 +260,8 @@ fn fused_clamp(picture: &Array4<f32>) -> Operation {
 /// Dark lines where brightness dips, on white paper.
 fn fused_sigmoid(picture: &Array4<f32>) -> Operation {
     let lines = kernels::difference_of_gaussians(9, 0.8, 2.0);
-    let weight = dense(&[LUMA.map(|part| 90.0 * part)], &lines);
+    let weight = dense(&[LUMA.map(|part| 80.0 * part)], &lines);
     let config = Conv2d::new(3, 1, 9).padding(Padding::SameUpper).padding_mode(PaddingMode::Symmetric);
     let operation = plain(picture, "fused sigmoid, 9x9", "pencil drawing", config, Weights::Standard(weight));
-    Operation {
-        config: config.bias(true),
-        bias: Some(array![2.0]),
-        activation: Activation::Sigmoid,
-        view: views::gray,
-        ..operation
-    }
+    Operation { config: config.bias(true), bias: Some(array![2.6]), activation: Activation::Sigmoid, ..operation }
 }

@@ -22,6 +22,11 @@ pub(crate) fn gaussian_2d(taps: usize, sigma: f32) -> Array2<f32> {
     outer(&bell, &bell)
 }
 
+/// The taps moved to higher indices, or to lower ones by a negative number; nothing may fall off that matters.
+pub(crate) fn shifted(taps: &Array1<f32>, by: isize) -> Array1<f32> {
+    Array1::from_shape_fn(taps.len(), |i| i.checked_add_signed(-by).and_then(|at| taps.get(at)).copied().unwrap_or(0.0))
+}
+
 /// `column` times `row`.
 pub(crate) fn outer(column: &Array1<f32>, row: &Array1<f32>) -> Array2<f32> {
     column.view().insert_axis(Axis(1)).dot(&row.view().insert_axis(Axis(0)))

@@ -23,7 +23,7 @@ use lexopt::prelude::*;
 use ndconv::{Isa, Numerics};
 
 use sheet::Panel;
-use table::{Table, shape};
+use table::Table;
 
 const HELP: &str = "\
 Runs every kind of convolution on a picture, prints a table and draws a contact sheet.
@@ -154,7 +154,8 @@ fn tour(arguments: &Arguments) -> Result<bool> {
     progress("");
     println!("{table}");
 
-    sheet::draw(&panels).save(&arguments.out).map_err(|error| format!("{}: {error}", arguments.out.display()))?;
+    sheet::write(&sheet::draw(&panels), &arguments.out)
+        .map_err(|error| format!("{}: {error}", arguments.out.display()))?;
     let verdict = if all_zero { "all differences are 0" } else { "NOT all differences are 0" };
     println!("Contact sheet: {}; {verdict}.", arguments.out.display());
     Ok(all_zero || arguments.numerics != Numerics::Exact)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::operation::{Cost, Operation, Outcome};
 
-const HEADER: [&str; 9] = ["operation", "effect", "input", "output", "params", "MACs", "time", "GFLOP/s", "difference"];
+const HEADER: [&str; 9] = ["operation", "effect", "input", "output", "params", "MACs", "time", "GFLOP/s", "max diff"];
 /// The first columns are words and shapes, which line up at the left.
 const LEFT: usize = 4;
 
@@ -59,7 +59,7 @@ impl std::fmt::Display for Table {
 }
 
 /// `1x3x144x192`
-pub(crate) fn shape(sizes: &[usize]) -> String {
+fn shape(sizes: &[usize]) -> String {
     sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
 }
 

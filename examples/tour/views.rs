@@ -1,14 +1,15 @@
 //! Tensors and pictures: the input made of a picture, and pictures made of outputs.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::path::Path;
 
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader, Rgb, RgbImage};
+use image::{ImageReader, Rgb, RgbImage};
 use ndconv::ndarray::Array4;
 
 /// Makes a picture of an output.
-pub(crate) type View = fn(&Array4<f32>) -> RgbImage;
+pub(crate) type View = Box<dyn Fn(&Array4<f32>) -> RgbImage>;
 
 /// The picture that the tour shows unless it is given one.
 const HARBOUR: &[u8] = include_bytes!("../data/harbour.png");
@@ -22,7 +23,7 @@ pub(crate) fn load(path: Option<&Path>) -> Result<RgbImage, Box<dyn Error + Send
     let Some(path) = path else {
         return Ok(image::load_from_memory(HARBOUR)?.into_rgb8());
     };
-    let named = |error: &dyn Error| format!("{}: {error}", path.display());
+    let named = |error: &dyn Display| format!("{}: {error}", path.display());
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|error| named(&error))?;
     let mut picture = reader.decode().map_err(|error| named(&error))?;
     if picture.width().max(picture.height()) > MAX_SIDE {
@@ -30,9 +31,9 @@ pub(crate) fn load(path: Option<&Path>) -> Result<RgbImage, Box<dyn Error + Send
     }
     let (width, height) = (picture.width(), picture.height());
     if width.min(height) < MIN_SIDE {
-        return Err(named(&*Box::<dyn Error>::from(format!("the picture is {width}x{height}, too narrow"))).into());
+        return Err(named(&format_args!("{width}x{height} pixels, expected at least {MIN_SIDE}x{MIN_SIDE}")).into());
     }
-    Ok(DynamicImage::into_rgb8(picture))
+    Ok(picture.into_rgb8())
 }
 
 /// `[1, 3, height, width]`, from 0 to 1.
@@ -50,25 +51,25 @@ fn paint(height: usize, width: usize, colour: impl Fn(usize, usize) -> [f32; 3])
     })
 }
 
-/// The channels are red, green and blue.
+/// Red, green and blue; a single channel is all three of them.
+fn levels(output: &Array4<f32>, y: usize, x: usize) -> [f32; 3] {
+    let last = output.dim().1 - 1;
+    [0, 1, 2].map(|channel| output[[0, channel.min(last), y, x]])
+}
+
+/// The channels as they are.
 pub(crate) fn colour(output: &Array4<f32>) -> RgbImage {
     let (_, _, height, width) = output.dim();
-    paint(height, width, |y, x| [0, 1, 2].map(|c| output[[0, c, y, x]]))
+    paint(height, width, |y, x| levels(output, y, x))
 }
 
-/// One channel, from black to white.
-pub(crate) fn gray(output: &Array4<f32>) -> RgbImage {
-    let (_, _, height, width) = output.dim();
-    paint(height, width, |y, x| [output[[0, 0, y, x]]; 3])
-}
-
-/// Red, green and blue around zero, which is gray.
+/// The channels around zero, which is gray.
 pub(crate) fn signed(output: &Array4<f32>) -> RgbImage {
     let (_, _, height, width) = output.dim();
-    paint(height, width, |y, x| [0, 1, 2].map(|c| 0.5 + output[[0, c, y, x]] / 2.0))
+    paint(height, width, |y, x| levels(output, y, x).map(|level| 0.5 + level / 2.0))
 }
 
-/// The height and width axes of a 1-D layer's output: its rows are the batch.
+/// The channels of a 1-D layer's output, whose batch are the rows.
 pub(crate) fn rows(output: &Array4<f32>) -> RgbImage {
     colour(&output.view().permuted_axes([2, 1, 0, 3]).to_owned())
 }
@@ -76,7 +77,22 @@ pub(crate) fn rows(output: &Array4<f32>) -> RgbImage {
 /// The middle, half as high and half as wide.
 pub(crate) fn middle(output: &Array4<f32>) -> RgbImage {
     let (_, _, height, width) = output.dim();
-    paint(height / 2, width / 2, |y, x| [0, 1, 2].map(|c| output[[0, c, height / 4 + y, width / 4 + x]]))
+    paint(height / 2, width / 2, |y, x| levels(output, height / 4 + y, width / 4 + x))
+}
+
+/// The colours, with a line around what is inside a border of so many rows and columns.
+pub(crate) fn framed(output: &Array4<f32>, [rows, columns]: [usize; 2]) -> RgbImage {
+    let mut picture = colour(output);
+    let (width, height) = picture.dimensions();
+    let (rows, columns) = (rows as u32, columns as u32);
+    let (across, down) = ([columns - 1, width - columns], [rows - 1, height - rows]);
+    for (x, y, pixel) in picture.enumerate_pixels_mut() {
+        let within = (across[0]..=across[1]).contains(&x) && (down[0]..=down[1]).contains(&y);
+        if within && (across.contains(&x) || down.contains(&y)) {
+            *pixel = Rgb([255; 3]);
+        }
+    }
+    picture
 }
 
 /// Two channels for each colour, one for each direction: the steepness.

@@ -2,7 +2,7 @@
 
 use ndarray::{Array4, ArrayRef1, ArrayRef4, ArrayViewMut4};
 
-use super::{Options, check, demand};
+use super::{Options, check, demand, new_output};
 use crate::activation::Activation;
 use crate::algo::deformable::Deformable;
 use crate::algo::drive;
@@ -96,7 +96,7 @@ impl<T: Float> DeformConv2dLayer<T> {
     /// Tensors that do not fit the configuration or each other.
     pub fn run(&self, input: DeformInput<'_, T>) -> Result<Array4<T>, Error> {
         let (problem, offset_groups) = self.problem(&input)?;
-        let mut output = Array4::zeros(problem.output_dim());
+        let mut output = new_output(&problem)?;
         self.compute(&problem, offset_groups, input, output.view_mut(), &mut Workspace::new());
         Ok(output)
     }
@@ -162,7 +162,10 @@ impl<T: Float> DeformConv2dLayer<T> {
         workspace: &mut Workspace<T>,
     ) {
         let macs = self.config.macs(problem.input).unwrap_or(u64::MAX);
-        let schedule = demand::<T>(problem, self.isa, [1, 1], macs).schedule(parallel::threads());
+        let mut demand = demand::<T>(&self.config, problem, self.isa, [1, 1], macs);
+        // Every tap samples for itself.
+        demand.taps.distance = usize::MAX;
+        let schedule = demand.schedule(parallel::threads());
         let stage = Deformable {
             weights: self.plan.weights(),
             activation: &self.activation,

@@ -9,11 +9,12 @@ pub(crate) mod transposed;
 use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
 
 use crate::activation::Activation;
+use crate::config::Conv2d;
 use crate::element::Element;
-use crate::error::Error;
+use crate::error::{Axis, Error};
 use crate::gemm::blocking::{Tile, max_pixels};
-use crate::geometry::Problem;
-use crate::plan::schedule::Demand;
+use crate::geometry::{Problem, gcd};
+use crate::plan::schedule::{Demand, Taps};
 use crate::scratch::Workspace;
 use crate::simd::Isa;
 
@@ -82,9 +83,22 @@ trait Operation<T: Element> {
 
 fn run<T: Element>(operation: &impl Operation<T>, input: &ArrayRef4<T>) -> Result<Array4<T>, Error> {
     let problem = operation.problem(input.dim())?;
-    let mut output = Array4::zeros(problem.output_dim());
+    let mut output = new_output(&problem)?;
     operation.compute(&problem, input.view(), output.view_mut(), &mut Workspace::new());
     Ok(output)
+}
+
+/// An output to compute into.
+fn new_output<T: Element>(problem: &Problem) -> Result<Array4<T>, Error> {
+    let (n, channels, height, width) = problem.output_dim();
+    // An allocation that fails ends the process, so ask first; then take pages that are zero already.
+    Vec::<T>::new().try_reserve_exact(n * channels * height * width).map_err(|_| Error::TooLarge {
+        argument: "output",
+        axis: Axis::All,
+        found: format!("{:?}", [n, channels, height, width]),
+        expected: "at most what memory holds".into(),
+    })?;
+    Ok(Array4::zeros(problem.output_dim()))
 }
 
 fn run_into<T: Element>(
@@ -143,18 +157,31 @@ macro_rules! layer_calls {
 }
 use layer_calls;
 
-/// What a problem asks of the machine, when computed by one stage per phase.
-fn demand<T: Element>(problem: &Problem, isa: Isa, phases: [usize; 2], macs: u64) -> Demand {
+/// What a problem asks of the machine. `phases` is the stride of a transposed convolution, else 1.
+fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usize; 2], macs: u64) -> Demand {
     let tile = Tile::of::<T>(isa);
     let per_group = problem.out_channels_per_group();
     Demand {
         batch: problem.batch,
         channels: problem.out_channels,
         channel_grain: if problem.groups == 1 { tile.panel_rows(per_group) } else { per_group },
+        channels_per_group: per_group,
         output: problem.output,
         phases,
+        taps: taps(config, problem, phases),
         pixel_limit: max_pixels::<T>(),
         lanes: tile.lanes,
         macs: macs.saturating_mul(problem.batch as u64),
+    }
+}
+
+fn taps(config: &Conv2d, problem: &Problem, phases: [usize; 2]) -> Taps {
+    let (stride, dilation) = (problem.stride[0] / phases[0], config.dilation[0]);
+    let common = gcd(stride, dilation);
+    Taps {
+        kernel: [0, 1].map(|axis| config.kernel[axis].div_ceil(phases[axis])),
+        channels: problem.in_channels_per_group(),
+        classes: stride / common,
+        distance: dilation / common,
     }
 }

@@ -39,7 +39,7 @@ impl<T: Element> Pair<T> {
     /// Runs both.
     fn compute(
         &self,
-        Sizes { first, second, columns, macs }: Sizes,
+        Sizes { config, first, second, columns, macs }: Sizes<'_>,
         input: ArrayView4<'_, T>,
         output: ArrayViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
@@ -53,7 +53,7 @@ impl<T: Element> Pair<T> {
             effective: [span(0), span(1)],
             columns,
         };
-        let whole = demand::<T>(&second, self.isa, [1, 1], macs);
+        let whole = demand::<T>(config, &second, self.isa, [1, 1], macs);
         let held = (HELD / self.middle / second.stride[0] / second.stride[1]).max(whole.lanes);
         // Every region makes all that lies between, so the channels stay together.
         let demand = Demand { channel_grain: whole.channels, pixel_limit: whole.pixel_limit.min(held), ..whole };
@@ -62,7 +62,9 @@ impl<T: Element> Pair<T> {
 }
 
 /// What two steps come to for inputs of one size.
-struct Sizes {
+struct Sizes<'a> {
+    /// Of the second step.
+    config: &'a Conv2d,
     first: Problem,
     second: Problem,
     /// Columns between the steps that are not padding.
@@ -171,7 +173,8 @@ impl<T: Element> Operation<T> for DepthwiseSeparableLayer<T> {
             ..*problem
         };
         let macs = sum_of(self.depthwise.macs(problem.input), self.pointwise.macs(problem.output));
-        self.pair.compute(Sizes { first, second, columns: 0..problem.output[1], macs }, input, output, workspace);
+        let sizes = Sizes { config: &self.pointwise, first, second, columns: 0..problem.output[1], macs };
+        self.pair.compute(sizes, input, output, workspace);
     }
 }
 
@@ -293,7 +296,8 @@ impl<T: Element> Operation<T> for SpatiallySeparableLayer<T> {
             self.horizontal.macs(middle),
         ];
         let macs = steps.into_iter().fold(0, |sum, macs| sum_of(Ok(sum), macs));
-        self.pair.compute(Sizes { first, second, columns, macs }, input, output, workspace);
+        let sizes = Sizes { config: &self.horizontal, first, second, columns, macs };
+        self.pair.compute(sizes, input, output, workspace);
     }
 }
 

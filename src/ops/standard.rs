@@ -100,7 +100,7 @@ impl<T: Element> Operation<T> for Conv2dLayer<T> {
         workspace: &mut Workspace<T>,
     ) {
         let macs = self.config.macs(problem.input).unwrap_or(u64::MAX);
-        let schedule = demand::<T>(problem, self.isa, [1, 1], macs).schedule(parallel::threads());
+        let schedule = demand::<T>(&self.config, problem, self.isa, [1, 1], macs).schedule(parallel::threads());
         let stage = self.plan.stage(problem, &self.activation);
         drive(&stage, input, output, schedule, workspace);
     }

@@ -1,24 +1,51 @@
 //! How an output is cut into regions, and how many threads share them.
 //!
-//! A cost model over sizes picks the cut: a thread's time for a region is
+//! A cost model over sizes picks the cut. In units of one multiply-add of a vector, a thread's time for a region is
 //!
 //! ```text
-//! vectors * (PACK + channels) + LOAD * channels
+//! vectors * taps * channels              multiply
+//! + PACK * vectors of input rows         pack: rows that several rows of taps see are packed once
+//! + LOAD * taps * channels               bring in the weights
+//! + STAGE * vectors * channels           if the region is narrower than the output: copy it there
 //! ```
 //!
-//! in units of one multiply-add of a vector per tap: each vector of pixels is packed once and meets every
-//! channel, and each channel's weights are brought in once. The last term makes regions large, the first makes
-//! their pixels fill vectors, and the number of rounds in which the threads get through all regions makes
-//! them many enough and even. No choice here changes a bit of the result.
+//! The first term makes regions fill vectors, the second makes them high, the third large; the number of rounds in which
+//! the threads get through all regions makes them many enough and even. No choice here changes a bit of the result.
 
 use crate::algo::{Extent, Schedule};
 
-/// Packing a vector, in multiply-adds of a vector. Measured with `cargo bench --bench layers`.
-const PACK: usize = 16;
-/// Bringing in a channel's weights, in multiply-adds of a vector.
+/// Packing a vector of pixels, in multiply-adds of a vector. Measured with `cargo bench --bench layers`.
+const PACK: usize = 8;
+/// Bringing in a channel's weight, in multiply-adds of a vector.
 const LOAD: usize = 2;
+/// Copying a vector of output from working memory, in multiply-adds of a vector.
+const STAGE: usize = 16;
 /// Multiply-adds below which a hand-over to another thread costs more than it gains.
 const SERIAL_MACS: u64 = 200_000;
+
+/// The taps that a pixel sees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taps {
+    /// Rows and columns of taps in each channel.
+    pub(crate) kernel: [usize; 2],
+    pub(crate) channels: usize,
+    /// Rows of taps that see rows of pixels of their own: 1 for stride 1.
+    pub(crate) classes: usize,
+    /// Rows of pixels by which a further row of taps is behind the one that it shares rows with.
+    pub(crate) distance: usize,
+}
+
+impl Taps {
+    fn count(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.channels
+    }
+
+    /// Rows that are packed for so many rows of output, in each channel and column of taps.
+    fn packed_rows(&self, rows: usize) -> usize {
+        let classes = self.classes.min(self.kernel[0]);
+        classes * rows + (self.kernel[0] - classes) * self.distance.min(rows)
+    }
+}
 
 /// What is to be computed.
 #[derive(Clone, Copy, Debug)]
@@ -27,15 +54,26 @@ pub(crate) struct Demand {
     pub(crate) channels: usize,
     /// Channels are only split at multiples of this.
     pub(crate) channel_grain: usize,
+    /// Channels that see the same pixels.
+    pub(crate) channels_per_group: usize,
     pub(crate) output: [usize; 2],
     /// Neighbours in a vector of pixels are so far apart: the stride of a transposed convolution, else 1.
     pub(crate) phases: [usize; 2],
+    pub(crate) taps: Taps,
     /// Pixels of a phase that a region may have.
     pub(crate) pixel_limit: usize,
     /// Pixels of a vector.
     pub(crate) lanes: usize,
     /// Multiply-adds of the batch.
     pub(crate) macs: u64,
+}
+
+/// A candidate: the size of a region in pixels of a phase, and into how many pieces the channels are split.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    rows: usize,
+    columns: usize,
+    splits: usize,
 }
 
 impl Demand {
@@ -47,22 +85,29 @@ impl Demand {
             let region = Extent { channels: self.channels, rows: self.output[0], columns: self.output[1] };
             return Schedule { workers: 1, region };
         }
-        // Regions are whole rows, or where a row is too long, parts of single rows.
-        let parts = columns.div_ceil(self.pixel_limit);
-        let part = columns.div_ceil(parts).next_multiple_of(self.lanes).min(columns);
-        let most_rows = if parts > 1 { 1 } else { (self.pixel_limit / columns).min(rows) };
-        let most_splits = if threads == 1 { 1 } else { self.channels.div_ceil(self.channel_grain).min(threads) };
-        let options = (1..=most_rows).flat_map(|rows| (1..=most_splits).map(move |splits| (rows, splits)));
-        let (rows, splits) = options
-            .min_by_key(|&(rows, splits)| self.cost(threads, [rows, part], splits))
-            .expect("there is at least one row and one split");
-        let channels = self.channels_of(splits);
+        let splits = if threads == 1 { 1 } else { self.channels.div_ceil(self.channel_grain).min(threads) };
+        let cuts = self.widths().flat_map(|columns| {
+            let most = (self.pixel_limit / columns).clamp(1, rows);
+            (1..=most).flat_map(move |rows| (1..=splits).map(move |splits| Cut { rows, columns, splits }))
+        });
+        let cut = cuts.min_by_key(|&cut| self.cost(threads, cut)).expect("there is at least one cut");
         let region = Extent {
-            channels,
-            rows: (rows * self.phases[0]).min(self.output[0]),
-            columns: if parts == 1 { self.output[1] } else { part * self.phases[1] },
+            channels: self.channels_of(cut.splits),
+            rows: (cut.rows * self.phases[0]).min(self.output[0]),
+            columns: (cut.columns * self.phases[1]).min(self.output[1]),
         };
         Schedule { workers: threads.min(self.regions(region)).max(1), region }
+    }
+
+    /// Columns that regions may have: all, or whole vectors from about two on.
+    fn widths(&self) -> impl Iterator<Item = usize> + use<> {
+        let (columns, limit, lanes) = (self.phase_sizes()[1], self.pixel_limit, self.lanes);
+        let halves = core::iter::successors(Some(1usize), |parts| Some(parts * 2));
+        halves
+            .map(move |parts| if parts == 1 { columns } else { columns.div_ceil(parts).next_multiple_of(lanes) })
+            .take_while(move |&width| width == columns || width >= 2 * lanes)
+            .chain([(2 * lanes).min(columns)])
+            .filter(move |&width| width <= limit)
     }
 
     /// Rows and columns of the largest phase.
@@ -79,12 +124,17 @@ impl Demand {
         self.batch * self.channels.div_ceil(region.channels) * pieces
     }
 
-    fn cost(&self, threads: usize, [rows, columns]: [usize; 2], splits: usize) -> usize {
-        let channels = self.channels_of(splits);
-        let sizes = self.phase_sizes();
+    fn cost(&self, threads: usize, Cut { rows, columns, splits }: Cut) -> usize {
+        let (channels, sizes) = (self.channels_of(splits), self.phase_sizes());
         let pieces = sizes[0].div_ceil(rows) * sizes[1].div_ceil(columns) * self.channels.div_ceil(channels);
         let rounds = (self.batch.max(1) * pieces).div_ceil(threads);
-        rounds * ((rows * columns).div_ceil(self.lanes) * (PACK + channels) + LOAD * channels)
+        let vectors = (rows * columns).div_ceil(self.lanes);
+        let packed = columns.div_ceil(self.lanes) * self.taps.packed_rows(rows) * self.taps.kernel[1];
+        let groups = channels.div_ceil(self.channels_per_group);
+        let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * vectors * channels } else { 0 };
+        let region =
+            (vectors + LOAD) * self.taps.count() * channels + PACK * packed * self.taps.channels * groups + staged;
+        rounds.saturating_mul(region)
     }
 }
 
@@ -93,7 +143,18 @@ mod tests {
     use super::*;
 
     fn dense(channels: usize, output: [usize; 2], macs: u64) -> Demand {
-        Demand { batch: 1, channels, channel_grain: 13, output, phases: [1, 1], pixel_limit: 512, lanes: 16, macs }
+        Demand {
+            batch: 1,
+            channels,
+            channel_grain: 13,
+            channels_per_group: channels,
+            output,
+            phases: [1, 1],
+            taps: Taps { kernel: [3, 3], channels: 64, classes: 1, distance: 1 },
+            pixel_limit: 512,
+            lanes: 16,
+            macs,
+        }
     }
 
     #[test]
@@ -106,7 +167,8 @@ mod tests {
     fn regions_fill_vectors_and_threads() {
         let Schedule { workers, region } = dense(64, [56, 56], 115_000_000).schedule(2);
         assert_eq!((workers, region.channels), (2, 64));
-        assert_eq!(56 % (2 * region.rows), 0, "{region:?}");
+        let regions = 56usize.div_ceil(region.rows) * 56usize.div_ceil(region.columns);
+        assert_eq!(regions % 2, 0, "{region:?}");
     }
 
     #[test]
@@ -118,13 +180,35 @@ mod tests {
     #[test]
     fn long_rows_are_split() {
         let Schedule { region, .. } = dense(4, [3, 100_000], 10_000_000).schedule(2);
-        assert!(region.rows == 1 && region.columns <= 512 && region.columns >= 256, "{region:?}");
+        assert!(region.rows * region.columns <= 512, "{region:?}");
+    }
+
+    /// On wide images regions are narrow and high, so that rows of taps share rows of pixels.
+    #[test]
+    fn wide_images_are_cut_into_tiles() {
+        for threads in [1, 2] {
+            let Schedule { region, .. } = dense(64, [1024, 1024], 10_000_000_000).schedule(threads);
+            assert!(region.rows >= 4 && region.columns % 16 == 0 && region.columns < 256, "{region:?}");
+        }
+        let pointwise = Taps { kernel: [1, 1], channels: 64, classes: 1, distance: 1 };
+        let Schedule { region, .. } = Demand { taps: pointwise, ..dense(64, [224, 224], 200_000_000) }.schedule(1);
+        assert_eq!(region.columns, 224);
     }
 
     #[test]
     fn regions_respect_the_limit_and_the_phases() {
         let demand = Demand { phases: [2, 2], ..dense(64, [64, 64], 50_000_000) };
         let Schedule { region, .. } = demand.schedule(2);
-        assert!(region.rows % 2 == 0 && region.rows / 2 * 32 <= 512, "{region:?}");
+        assert!(region.rows % 2 == 0 && region.columns % 2 == 0, "{region:?}");
+        assert!(region.rows / 2 * region.columns / 2 <= 512, "{region:?}");
+    }
+
+    #[test]
+    fn rows_of_taps_share_rows() {
+        let taps = |kernel, classes, distance| Taps { kernel: [kernel, 1], channels: 1, classes, distance };
+        assert_eq!(taps(3, 1, 1).packed_rows(8), 10);
+        assert_eq!(taps(3, 2, 1).packed_rows(8), 17);
+        assert_eq!(taps(3, 1, 12).packed_rows(8), 24);
+        assert_eq!(taps(1, 2, 1).packed_rows(8), 8);
     }
 }

@@ -29,21 +29,22 @@ class Tensor:
     def __init__(self, shape: Iterable[int], values: Iterable[float] | None = None, dtype: str = "f32") -> None:
         self.shape, self.dtype = tuple(shape), dtype
         size = math.prod(self.shape)
-        # Small multiples of 1/8, none of them zero: every sum of products is exact.
+        # Small odd multiples of 1/8, so none is zero, and sums of products are exact.
         values = (((7 * i) % 19 - 9.5) / 4 for i in range(size)) if values is None else values
         self.bytes = struct.pack(f"<{size}{FORMATS[dtype][0]}", *values)
         self.values = struct.unpack(f"<{size}{FORMATS[dtype][0]}", self.bytes)
 
-    def at(self, *index: int) -> float:
+    def place(self, index: tuple[int, ...]) -> int:
         place = 0
         for i, size in zip(index, self.shape, strict=True):
             place = place * size + i
-        return self.values[place]
+        return place
+
+    def at(self, *index: int) -> float:
+        return self.values[self.place(index)]
 
     def with_value(self, value: float, *index: int) -> Tensor:
-        place = 0
-        for i, size in zip(index, self.shape, strict=True):
-            place = place * size + i
+        place = self.place(index)
         return Tensor(self.shape, (value if i == place else v for i, v in enumerate(self.values)), self.dtype)
 
     def reshaped(self, *shape: int) -> Tensor:
@@ -71,7 +72,7 @@ class Suite:
             | more
             for name, role, t, more in tensors
         ]
-        self.lines.append(json.dumps(case | {"tensors": records}, separators=(",", ":")))
+        self.lines.append(json.dumps(case | {"tensors": records}, separators=(",", ":"), allow_nan=False))
 
     def write(self, name: str) -> None:
         folder = Path(__file__).parent / name
@@ -127,7 +128,9 @@ def transposed(x: Tensor, w: Tensor, a: dict[str, Any]) -> tuple[tuple[int, ...]
     return (n, per_group * a["groups"], oh, ow), terms
 
 
-def deformable(x: Tensor, w: Tensor, a: dict[str, Any], offset: Tensor, mask: Tensor | None) -> tuple[tuple[int, ...], Terms]:
+def deformable(
+    x: Tensor, w: Tensor, a: dict[str, Any], offset: Tensor, mask: Tensor | None
+) -> tuple[tuple[int, ...], Terms]:
     (n, ic, ih, iw), (oc, channels, kh, kw) = x.shape, w.shape
     (sh, sw), (dh, dw), (top, left, _, _) = a["stride"], a["dilation"], a["pads"]
 
@@ -190,15 +193,17 @@ def resolved(attrs: dict[str, Any], rank: int) -> dict[str, Any]:
     }
 
 
-def add_result(suite: Suite, name: str, op: str, tensors: dict[str, Tensor], tags: Iterable[str] = (), **attrs: Any) -> None:
+def add_result(
+    suite: Suite, name: str, op: str, tensors: dict[str, Tensor], tags: list[str], attrs: dict[str, Any]
+) -> None:
     """A case with the result that the loops above give."""
-    rank, tags = rank_of(op), list(tags)
+    rank, unbatched = rank_of(op), "unbatched" in tags
 
     def image(name: str) -> Tensor | None:
         t = tensors.get(name)
         if t is None:
             return None
-        shape = (1, *t.shape) if "unbatched" in tags and name != "weight" else t.shape
+        shape = (1, *t.shape) if unbatched and name != "weight" else t.shape
         return t.reshaped(*(shape if rank == 2 else (*shape[:2], 1, shape[2])))
 
     full = resolved(attrs, rank)
@@ -211,20 +216,20 @@ def add_result(suite: Suite, name: str, op: str, tensors: dict[str, Tensor], tag
         shape, terms = (transposed if "transpose" in op else convolution)(x, w, full)
     values, bound = add_up(shape, terms, tensors.get("bias"), made_up=True)
     skipped, _ = add_up(shape, terms, tensors.get("bias"), made_up=False)
+    classes, others = ([class_of(v) for v in list] for list in (values, skipped))
 
     shape = shape if rank == 2 else (*shape[:2], shape[3])
-    shape = shape[1:] if "unbatched" in tags else shape
+    shape = shape[1:] if unbatched else shape
     dtype = tensors["input"].dtype
-    results = [("output", "out", Tensor(shape, (v if math.isfinite(v) else 0 for v in values), dtype), {"abs_bound": bound})]
-    classes, others = ([class_of(v) for v in list] for list in (values, skipped))
+    finite = Tensor(shape, (v if math.isfinite(v) else 0 for v in values), dtype)
+    results = [("output", "out", finite, {"abs_bound": bound})]
     if any(classes) or any(others) or "subnormal" in tags:
+        tags = [*tags, "nonfinite"] if any(classes) else tags
         either = [c if c == other else 4 for c, other in zip(classes, others, strict=True)]
         results.append(("output_class", "out", Tensor(shape, either, "u8"), {}))
         if either != classes:
             results.append(("output_class_multiplied", "out", Tensor(shape, classes, "u8"), {}))
-    if rank == 2 or "padding" in attrs:
-        sides = full["pads"]
-        attrs = attrs | {"pads": sides if rank == 2 else sides[1::2]}
+    attrs = attrs | {"pads": full["pads"] if rank == 2 else full["pads"][1::2]}
     case = {"id": name, "op": op, "rank": rank, "dtype": dtype, "expect": "ok", "tags": tags, "attrs": attrs}
     suite.add(case, [(name, "in", t, {}) for name, t in tensors.items()] + results)
 
@@ -232,88 +237,100 @@ def add_result(suite: Suite, name: str, op: str, tensors: dict[str, Tensor], tag
 def special() -> Suite:
     suite = Suite()
 
-    def add(name: str, op: str, tensors: dict[str, Tensor], tags: Iterable[str] = (), **attrs: Any) -> None:
-        add_result(suite, name, op, tensors, tags, **attrs)
+    def cases(op: str, base: dict[str, Tensor]) -> Callable[..., None]:
+        """Adds cases that differ from plain tensors in what is given."""
 
-    x, w, bias = Tensor((2, 4, 5, 6)), Tensor((4, 4, 3, 3)), Tensor((4,))
-    plain = {"input": x, "weight": w, "bias": bias}
-    pad = {"padding": [1, 1]}
-    for label, value in (("nan", NAN), ("inf", INF), ("minus_inf", -INF)):
-        add(f"input_{label}", "conv2d", plain | {"input": x.with_value(value, 1, 2, 2, 3)}, ["nonfinite"], **pad)
-        add(f"weight_{label}", "conv2d", plain | {"weight": w.with_value(value, 1, 2, 0, 0)}, ["nonfinite"], **pad)
-        add(f"bias_{label}", "conv2d", plain | {"bias": bias.with_value(value, 3)}, ["nonfinite"], **pad)
-    both = x.with_value(INF, 0, 0, 1, 1).with_value(-INF, 0, 1, 1, 2)
-    add("input_both_infinities", "conv2d", plain | {"input": both}, ["nonfinite"], **pad)
-    zero_weight = w.with_value(0, 0, 0, 1, 1)
-    add("zero_weight_on_inf", "conv2d", plain | {"input": both, "weight": zero_weight}, ["nonfinite"], **pad)
-    uneven = {"padding": [0, 2, 1, 0], "stride": [2, 1], "dilation": [1, 2]}
-    add("weight_inf_uneven", "conv2d", plain | {"weight": w.with_value(INF, 0, 0, 2, 0)}, ["nonfinite"], **uneven)
-    depthwise = {"input": x, "weight": Tensor((8, 1, 3, 3)).with_value(INF, 5, 0, 2, 2)}
-    add("weight_inf_depthwise", "conv2d", depthwise, ["nonfinite"], groups=4, **pad)
-    f64 = {"input": Tensor((1, 2, 4, 4), dtype="f64").with_value(NAN, 0, 0, 0, 0)}
-    f64 |= {"weight": Tensor((2, 2, 3, 3), dtype="f64").with_value(-INF, 0, 1, 2, 2)}
-    add("f64", "conv2d", f64, ["nonfinite"], **pad)
-    tiny = Tensor((1, 1, 3, 4), ((i - 5) * 2.0**-149 for i in range(12)))
-    add("subnormal", "conv2d", {"input": tiny, "weight": Tensor((1, 1, 2, 2), [1, 0.5, -1, 0.25])}, ["subnormal"])
-    zeros = Tensor((1, 1, 2, 3), [0.0, -0.0] * 3)
-    add("signed_zeros", "conv2d", {"input": zeros, "weight": Tensor((1, 1, 1, 2), [-1, 1])}, ["subnormal"])
-    add("empty_batch", "conv2d", plain | {"input": Tensor((0, 4, 5, 6))}, **pad)
-    add("unbatched", "conv2d", plain | {"input": Tensor((4, 5, 6))}, ["unbatched"], **pad, stride=[2, 1])
+        def add(name: str, *tags: str, tensors: dict[str, Tensor] | None = None, **attrs: Any) -> None:
+            add_result(suite, f"{op}_{name}", op, base | (tensors or {}), list(tags), attrs)
 
-    line = {"input": Tensor((2, 4, 9)), "weight": Tensor((6, 2, 3)), "bias": Tensor((6,))}
-    add("line", "conv1d", line, ["1d"], stride=[2], padding=[2], dilation=[2], groups=2)
-    add("line_uneven", "conv1d", line, ["1d"], padding=[0, 3], groups=2)
-    add("line_unbatched", "conv1d", line | {"input": Tensor((4, 9))}, ["1d", "unbatched"], groups=2)
-    line_inf = line | {"weight": line["weight"].with_value(INF, 3, 1, 0)}
-    add("line_weight_inf", "conv1d", line_inf, ["1d", "nonfinite"], padding=[1], groups=2)
+        return add
 
-    up = {"input": Tensor((2, 4, 3, 4)), "weight": Tensor((4, 2, 3, 3)), "bias": Tensor((2,))}
-    twice = {"stride": [2, 2], "padding": [1, 1], "output_padding": [1, 0]}
-    for label, value in (("nan", NAN), ("inf", INF)):
-        add(f"up_input_{label}", "conv_transpose2d", up | {"input": up["input"].with_value(value, 0, 1, 1, 2)}, ["nonfinite"], **twice)
-        add(f"up_weight_{label}", "conv_transpose2d", up | {"weight": up["weight"].with_value(value, 2, 0, 1, 0)}, ["nonfinite"], **twice)
-    add("up_holes", "conv_transpose2d", up | {"weight": Tensor((4, 2, 2, 1)).with_value(INF, 0, 0, 1, 0)}, ["nonfinite", "holes"], stride=[3, 2])
-    add("up_no_tap", "conv_transpose2d", up | {"bias": Tensor((2,), [NAN, -INF])}, ["nonfinite", "holes"], stride=[4, 4])
-    add("up_crop", "conv_transpose2d", up, ["crop"], padding=[3, 0, 1, 1])
-    grouped = up | {"weight": Tensor((4, 3, 2, 3)), "bias": Tensor((6,))}
-    add("up_grouped", "conv_transpose2d", grouped, stride=[2, 1], dilation=[1, 2], groups=2, output_padding=[1, 1])
-    add("up_empty_batch", "conv_transpose2d", up | {"input": Tensor((0, 4, 3, 4))}, **twice)
-    add("up_unbatched", "conv_transpose2d", up | {"input": Tensor((4, 3, 4))}, ["unbatched"], **twice)
-    up_line = {"input": Tensor((1, 2, 5)), "weight": Tensor((2, 3, 4)), "bias": Tensor((3,))}
-    add("up_line", "conv_transpose1d", up_line, ["1d"], stride=[3], padding=[1], output_padding=[2])
-    add("up_line_inf", "conv_transpose1d", up_line | {"weight": Tensor((2, 3, 2)).with_value(INF, 0, 1, 1)}, ["1d", "nonfinite"], stride=[3])
-    add("up_line_unbatched", "conv_transpose1d", up_line | {"input": Tensor((2, 5))}, ["1d", "unbatched"], stride=[2], padding=[0, 1])
-
-    add_deformable(add)
+    add_special_convolutions(cases)
+    add_special_transposed(cases)
+    add_special_deformable(cases)
     return suite
 
 
-def add_deformable(add: Callable[..., None]) -> None:
-    x, w, bias = Tensor((1, 4, 5, 5)), Tensor((2, 4, 3, 3)), Tensor((2,))
-    channels, pad = 2 * 9, {"padding": [1, 1], "offset_groups": 1}
-    whole = Tensor((1, channels, 5, 5), [0.0] * (channels * 25))
-    half = Tensor((1, channels, 5, 5), ((i % 7 - 3) / 2 for i in range(channels * 25)))
-    far = Tensor((1, channels, 5, 5), ((0.0, 3.0, -100.0, 0.5, INF, 0.25, -INF)[i % 7] for i in range(channels * 25)))
-    mask = Tensor((1, 9, 5, 5), ((i % 5) / 4 for i in range(9 * 25)))
-    plain = {"input": x, "weight": w, "bias": bias}
-    inf = plain | {"input": x.with_value(INF, 0, 1, 2, 2)}
-    # The infinite pixel is the corner with a part of zero for its neighbours above and to the left.
-    add("deform_inf_corner", "deform_conv2d", inf | {"offset": whole}, ["nonfinite", "deform"], **pad)
-    add("deform_inf_half", "deform_conv2d", inf | {"offset": half}, ["nonfinite", "deform"], **pad)
-    nan = plain | {"input": x.with_value(NAN, 0, 3, 4, 4)}
-    add("deform_nan", "deform_conv2d", nan | {"offset": half, "mask": mask}, ["nonfinite", "deform"], **pad)
-    add("deform_zero_mask_inf", "deform_conv2d", inf | {"offset": half, "mask": mask}, ["nonfinite", "deform"], **pad)
-    outside = plain | {"weight": w.with_value(INF, 1, 2, 0, 1)}
-    add("deform_outside_weight_inf", "deform_conv2d", outside | {"offset": whole}, ["nonfinite", "deform"], **pad)
-    add("deform_mask_weight_inf", "deform_conv2d", outside | {"offset": half, "mask": mask}, ["nonfinite", "deform"], **pad)
-    add("deform_far", "deform_conv2d", plain | {"offset": far}, ["deform"], **pad)
-    add("deform_bias_nan", "deform_conv2d", plain | {"bias": bias.with_value(NAN, 0), "offset": half}, ["nonfinite", "deform"], **pad)
+def add_special_convolutions(cases: Callable[..., Callable[..., None]]) -> None:
+    x, w, bias = Tensor((2, 4, 5, 6)), Tensor((4, 4, 3, 3)), Tensor((4,))
+    add, pad = cases("conv2d", {"input": x, "weight": w, "bias": bias}), {"padding": [1, 1]}
+    for label, value in (("nan", NAN), ("inf", INF), ("minus_inf", -INF)):
+        add(f"input_{label}", tensors={"input": x.with_value(value, 1, 2, 2, 3)}, **pad)
+        add(f"weight_{label}", tensors={"weight": w.with_value(value, 1, 2, 0, 0)}, **pad)
+        add(f"bias_{label}", tensors={"bias": bias.with_value(value, 3)}, **pad)
+    both = x.with_value(INF, 0, 0, 1, 1).with_value(-INF, 0, 1, 1, 2)
+    add("both_infinities", tensors={"input": both}, **pad)
+    add("zero_weight_on_inf", tensors={"input": both, "weight": w.with_value(0, 0, 0, 1, 1)}, **pad)
+    uneven = {"padding": [0, 2, 1, 0], "stride": [2, 1], "dilation": [1, 2]}
+    add("weight_inf_uneven", tensors={"weight": w.with_value(INF, 0, 0, 2, 0)}, **uneven)
+    depthwise = {"weight": Tensor((8, 1, 3, 3)).with_value(INF, 5, 0, 2, 2), "bias": Tensor((8,))}
+    add("weight_inf_depthwise", tensors=depthwise, groups=4, **pad)
+    f64 = {"input": Tensor((1, 4, 4, 4), dtype="f64").with_value(NAN, 0, 0, 0, 0), "bias": Tensor((2,), dtype="f64")}
+    add("f64", tensors=f64 | {"weight": Tensor((2, 4, 3, 3), dtype="f64").with_value(-INF, 0, 1, 2, 2)}, **pad)
+    add("empty_batch", tensors={"input": Tensor((0, 4, 5, 6))}, **pad)
+    add("unbatched", "unbatched", tensors={"input": Tensor((4, 5, 6))}, stride=[2, 1], **pad)
+
+    tiny = Tensor((1, 1, 3, 4), ((i - 5) * 2.0**-149 for i in range(12)))
+    cases("conv2d", {"input": tiny, "weight": Tensor((1, 1, 2, 2), [1, 0.5, -1, 0.25])})("subnormal", "subnormal")
+    zeros = Tensor((1, 1, 2, 3), [0.0, -0.0] * 3)
+    cases("conv2d", {"input": zeros, "weight": Tensor((1, 1, 1, 2), [-1, 1])})("signed_zeros", "subnormal")
+
+    w = Tensor((6, 2, 3))
+    add = cases("conv1d", {"input": Tensor((2, 4, 9)), "weight": w, "bias": Tensor((6,))})
+    add("all", stride=[2], padding=[2], dilation=[2], groups=2)
+    add("uneven", padding=[0, 3], groups=2)
+    add("unbatched", "unbatched", tensors={"input": Tensor((4, 9))}, groups=2)
+    add("weight_inf", tensors={"weight": w.with_value(INF, 3, 1, 0)}, padding=[1], groups=2)
+
+
+def add_special_transposed(cases: Callable[..., Callable[..., None]]) -> None:
+    x, w = Tensor((2, 4, 3, 4)), Tensor((4, 2, 3, 3))
+    add = cases("conv_transpose2d", {"input": x, "weight": w, "bias": Tensor((2,))})
+    twice = {"stride": [2, 2], "padding": [1, 1], "output_padding": [1, 0]}
+    for label, value in (("nan", NAN), ("inf", INF)):
+        add(f"input_{label}", tensors={"input": x.with_value(value, 0, 1, 1, 2)}, **twice)
+        add(f"weight_{label}", tensors={"weight": w.with_value(value, 2, 0, 1, 0)}, **twice)
+    add("holes", tensors={"weight": Tensor((4, 2, 2, 1)).with_value(INF, 0, 0, 1, 0)}, stride=[3, 2])
+    add("holes_bias", tensors={"bias": Tensor((2,), [NAN, -INF])}, stride=[4, 4])
+    add("crop", padding=[3, 0, 1, 1])
+    grouped = {"weight": Tensor((4, 3, 2, 3)), "bias": Tensor((6,))}
+    add("grouped", tensors=grouped, stride=[2, 1], dilation=[1, 2], groups=2, output_padding=[1, 1])
+    add("empty_batch", tensors={"input": Tensor((0, 4, 3, 4))}, **twice)
+    add("unbatched", "unbatched", tensors={"input": Tensor((4, 3, 4))}, **twice)
+
+    add = cases("conv_transpose1d", {"input": Tensor((1, 2, 5)), "weight": Tensor((2, 3, 4)), "bias": Tensor((3,))})
+    add("all", stride=[3], padding=[1], output_padding=[2])
+    add("holes_inf", tensors={"weight": Tensor((2, 3, 2)).with_value(INF, 0, 1, 1)}, stride=[3])
+    add("unbatched", "unbatched", tensors={"input": Tensor((2, 5))}, stride=[2], padding=[0, 1])
+
+
+def add_special_deformable(cases: Callable[..., Callable[..., None]]) -> None:
+    x, w, bias, taps = Tensor((1, 4, 5, 5)), Tensor((2, 4, 3, 3)), Tensor((2,)), 9
+
+    def offsets(*values: float) -> Tensor:
+        size = 2 * taps * 25
+        return Tensor((1, 2 * taps, 5, 5), itertools.islice(itertools.cycle(values), size))
+
+    half = offsets(*(i / 2 for i in range(-3, 4)))
+    mask = Tensor((1, taps, 5, 5), ((i % 5) / 4 for i in range(taps * 25)))
+    inf, weight_inf = {"input": x.with_value(INF, 0, 1, 2, 2)}, {"weight": w.with_value(INF, 1, 2, 0, 1)}
+    add = cases("deform_conv2d", {"input": x, "weight": w, "bias": bias, "offset": half})
+    pad = {"padding": [1, 1], "offset_groups": 1}
+    # The infinite pixel is the corner with a part of zero of its neighbours above and to the left.
+    add("inf_corner", tensors=inf | {"offset": offsets(0)}, **pad)
+    add("inf_half", tensors=inf, **pad)
+    add("nan", tensors={"input": x.with_value(NAN, 0, 3, 4, 4), "mask": mask}, **pad)
+    add("inf_zero_mask", tensors=inf | {"mask": mask}, **pad)
+    add("outside_weight_inf", tensors=weight_inf | {"offset": offsets(0)}, **pad)
+    add("zero_mask_weight_inf", tensors=weight_inf | {"mask": mask}, **pad)
+    add("bias_nan", tensors={"bias": bias.with_value(NAN, 0)}, **pad)
+    add("far", tensors={"offset": offsets(0, 3, -100, 0.5, INF, 0.25, -INF)}, **pad)
     groups = {"weight": Tensor((2, 2, 1, 2)), "offset": Tensor((1, 8, 3, 4), ((i % 11 - 5) / 8 for i in range(96)))}
-    add("deform_groups", "deform_conv2d", plain | groups, ["deform"], offset_groups=2, groups=2, stride=[2, 1])
-    empty = {"input": Tensor((0, 4, 5, 5)), "weight": w, "offset": Tensor((0, channels, 5, 5))}
-    add("deform_empty_batch", "deform_conv2d", empty, ["deform"], **pad)
-    lone = {"input": Tensor((4, 5, 5)), "weight": w, "offset": half.reshaped(channels, 5, 5), "mask": mask.reshaped(9, 5, 5)}
-    add("deform_unbatched", "deform_conv2d", lone, ["deform", "unbatched"], **pad)
+    add("groups", tensors=groups, offset_groups=2, groups=2, stride=[2, 1])
+    empty = {"input": Tensor((0, 4, 5, 5)), "offset": Tensor((0, 2 * taps, 5, 5))}
+    add("empty_batch", tensors=empty, **pad)
+    lone = {"input": Tensor((4, 5, 5)), "offset": half.reshaped(2 * taps, 5, 5), "mask": mask.reshaped(taps, 5, 5)}
+    add("unbatched", "unbatched", tensors=lone, **pad)
 
 
 # --- cases with errors -------------------------------------------------------------------------------------------
@@ -327,7 +344,13 @@ def errors() -> Suite:
         """Adds cases that differ from a right call in what is given."""
         rank = rank or rank_of(op)
 
-        def add(kind: str, reject: str = "must", *, drop: str = "", tensors: dict[str, Tensor] | None = None, **changed: Any) -> None:
+        def add(
+            kind: str,
+            reject: str = "must",
+            drop: str = "",
+            tensors: dict[str, Tensor] | None = None,
+            **changed: Any,
+        ) -> None:
             name = f"{op}{rank}d_{kind}" if op[0].isupper() else f"{op}_{kind}"
             assert name not in ids, name
             ids.add(name)
@@ -450,8 +473,8 @@ def add_transposed_errors(cases: Callable[..., Callable[..., None]]) -> None:
 def add_deformable_errors(cases: Callable[..., Callable[..., None]]) -> None:
     base = {"input": Tensor((1, 4, 4, 5)), "weight": Tensor((2, 4, 2, 2))}
     base |= {"offset": Tensor((1, 8, 3, 4)), "mask": Tensor((1, 4, 3, 4))}
-    attrs = {"stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1, "offset_groups": 1, "modulated": True}
-    add = cases("deform_conv2d", base, attrs)
+    attrs = {"stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1}
+    add = cases("deform_conv2d", base, attrs | {"offset_groups": 1, "modulated": True})
     add("zero_stride", stride=[0, 1])
     add("zero_dilation", dilation=[1, 0])
     add("negative_dilation", "static", dilation=[1, -1])
