@@ -38,7 +38,7 @@ impl IntoPair for (usize, usize) {
 /// flipped ([`flip`](crate::flip) does that). Two-element settings are `[height, width]`.
 ///
 /// Nothing is checked until the configuration is used; then every operation and every question
-/// below returns an [`Error`] that names what is wrong.
+/// below returns an [`Error`](crate::Error) that names what is wrong.
 ///
 /// ```
 /// use ndconv::{Conv2d, PaddingMode};

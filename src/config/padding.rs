@@ -1,19 +1,18 @@
 //! Padding as a setting: how many border rows and columns, and what they hold.
 
-//!
-//! The modes go by different names elsewhere:
-//!
-//! | here | values around `1 2 3` | PyTorch | numpy `pad` | scipy `ndimage` | OpenCV | ONNX `Pad` |
-//! | --- | --- | --- | --- | --- | --- | --- |
-//! | [`Zeros`](PaddingMode::Zeros) | `0 0 \| 1 2 3 \| 0 0` | `zeros` | `constant` | `constant` | `BORDER_CONSTANT` | `constant` |
-//! | [`Reflect`](PaddingMode::Reflect) | `3 2 \| 1 2 3 \| 2 1` | `reflect` | `reflect` | `mirror` | `BORDER_REFLECT_101` | `reflect` |
-//! | [`Symmetric`](PaddingMode::Symmetric) | `2 1 \| 1 2 3 \| 3 2` | – | `symmetric` | `reflect` | `BORDER_REFLECT` | – |
-//! | [`Replicate`](PaddingMode::Replicate) | `1 1 \| 1 2 3 \| 3 3` | `replicate` | `edge` | `nearest` | `BORDER_REPLICATE` | `edge` |
-//! | [`Circular`](PaddingMode::Circular) | `2 3 \| 1 2 3 \| 1 2` | `circular` | `wrap` | `grid-wrap` | `BORDER_WRAP` | `wrap` |
-//!
-//! A border may be wider than the image: reflections bounce and circles go round again, as in numpy.
-
-/// What the border rows and columns hold. See the [module's table](self) for other libraries' names.
+/// What the border rows and columns hold.
+///
+/// The modes go by different names elsewhere:
+///
+/// | here | values around `1 2 3` | PyTorch | numpy `pad` | scipy `ndimage` | OpenCV | ONNX `Pad` |
+/// | --- | --- | --- | --- | --- | --- | --- |
+/// | [`Zeros`](Self::Zeros) | `0 0 \| 1 2 3 \| 0 0` | `zeros` | `constant` | `constant` | `BORDER_CONSTANT` | `constant` |
+/// | [`Reflect`](Self::Reflect) | `3 2 \| 1 2 3 \| 2 1` | `reflect` | `reflect` | `mirror` | `BORDER_REFLECT_101` | `reflect` |
+/// | [`Symmetric`](Self::Symmetric) | `2 1 \| 1 2 3 \| 3 2` | – | `symmetric` | `reflect` | `BORDER_REFLECT` | – |
+/// | [`Replicate`](Self::Replicate) | `1 1 \| 1 2 3 \| 3 3` | `replicate` | `edge` | `nearest` | `BORDER_REPLICATE` | `edge` |
+/// | [`Circular`](Self::Circular) | `2 3 \| 1 2 3 \| 1 2` | `circular` | `wrap` | `grid-wrap` | `BORDER_WRAP` | `wrap` |
+///
+/// A border may be wider than the image: reflections bounce and circles go round again, as in numpy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

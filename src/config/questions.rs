@@ -99,7 +99,7 @@ impl Conv2d {
     /// The configuration with the padding that gives a transposed convolution this output size, as ONNX's `output_shape`.
     ///
     /// The padding set so far only says where an odd row or column is cropped: at the end for
-    /// [`Padding::SameUpper`], at the start for any other. A size beyond the uncropped one adds rows at the end.
+    /// [`Padding::SameUpper`](super::Padding::SameUpper), at the start for any other. A size beyond the uncropped one adds rows at the end.
     ///
     /// ```
     /// # use ndconv::{Conv2d, Padding};

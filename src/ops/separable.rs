@@ -114,7 +114,8 @@ impl<T: Element> DepthwiseSeparableLayer<T> {
         let middle = weights.depthwise.dim().0;
         multiple("depthwise", middle, config.in_channels, "input channels")?;
         multiple("depthwise", middle, config.groups, "groups")?;
-        let depthwise = Conv2d { out_channels: middle, groups: config.in_channels, bias: false, ..*config };
+        let bias = weights.depthwise_bias.is_some();
+        let depthwise = Conv2d { out_channels: middle, groups: config.in_channels, bias, ..*config };
         let pointwise = Conv2d::pointwise(middle, config.out_channels).groups(config.groups).bias(config.bias);
         geometry::validate(&depthwise)?;
         geometry::validate(&pointwise)?;
@@ -220,7 +221,6 @@ impl<T: Element> SpatiallySeparableLayer<T> {
         let middle = weights.vertical.dim().0;
         multiple("vertical", middle, config.groups, "groups")?;
         let ([kh, kw], [sh, sw], [dh, dw]) = (config.kernel, config.stride, config.dilation);
-        let none = Padding::Valid;
         let vertical = Conv2d {
             out_channels: middle,
             kernel: [kh, 1],
@@ -234,7 +234,7 @@ impl<T: Element> SpatiallySeparableLayer<T> {
             kernel: [1, kw],
             stride: [1, sw],
             dilation: [1, dw],
-            padding: none,
+            padding: Padding::Valid,
             ..*config
         };
         geometry::validate(&vertical)?;
@@ -258,6 +258,33 @@ impl<T: Element> SpatiallySeparableLayer<T> {
     #[must_use]
     pub fn config(&self) -> &Conv2d {
         &self.config
+    }
+
+    /// The configurations of the two steps for inputs of this height and width: what to ask for parameters and MACs.
+    ///
+    /// The second one's input has the height and width of the first one's output.
+    ///
+    /// ```
+    /// use ndconv::{Conv2d, Options, SpatiallySeparableLayer, SpatiallySeparableWeights};
+    /// use ndarray::Array4;
+    ///
+    /// let config = Conv2d::depthwise(3, 9).padding(4).bias(false);
+    /// let weights = SpatiallySeparableWeights {
+    ///     vertical: &Array4::<f32>::ones((3, 1, 9, 1)),
+    ///     horizontal: &Array4::ones((3, 1, 1, 9)),
+    ///     bias: None,
+    /// };
+    /// let [vertical, horizontal] = SpatiallySeparableLayer::new(&config, weights, Options::new())?.steps([64, 64])?;
+    /// // 9 + 9 taps instead of 81.
+    /// assert_eq!(vertical.macs([64, 64])? + horizontal.macs([64, 64])?, config.macs([64, 64])? * 18 / 81);
+    /// # Ok::<(), ndconv::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Conv2d::output_size`].
+    pub fn steps(&self, input: [usize; 2]) -> Result<[Conv2d; 2], Error> {
+        let Pads { top, left, bottom, right } = self.config.resolved_pads(input)?;
+        Ok([self.vertical.padding([top, 0, bottom, 0]), self.horizontal.padding([0, left, 0, right])])
     }
 
     layer_calls!();
@@ -291,20 +318,12 @@ impl<T: Element> Operation<T> for SpatiallySeparableLayer<T> {
         };
         // What lies in the padding between the steps is a zero, not a sum of products with zeros.
         let columns = if problem.mode == PaddingMode::Zeros { left..left + width } else { 0..middle[1] };
-        let steps = [
-            Conv2d { padding: Padding::Valid, ..self.vertical }.macs([problem.input[0].max(self.reach()), middle[1]]),
-            self.horizontal.macs(middle),
-        ];
-        let macs = steps.into_iter().fold(0, |sum, macs| sum_of(Ok(sum), macs));
+        let macs = match self.steps(problem.input) {
+            Ok([vertical, horizontal]) => sum_of(vertical.macs(problem.input), horizontal.macs([rows, width])),
+            Err(_) => u64::MAX,
+        };
         let sizes = Sizes { config: &self.horizontal, first, second, columns, macs };
         self.pair.compute(sizes, input, output, workspace);
-    }
-}
-
-impl<T> SpatiallySeparableLayer<T> {
-    /// Rows of a window.
-    fn reach(&self) -> usize {
-        (self.config.kernel[0] - 1) * self.config.dilation[0] + 1
     }
 }
 

@@ -99,15 +99,16 @@ impl Demand {
         Schedule { workers: threads.min(self.regions(region)).max(1), region }
     }
 
-    /// Columns that regions may have: all, or whole vectors from about two on.
+    /// Columns that regions may have: all, or a half, a quarter and so on in whole vectors, down to about two vectors; and
+    /// whatever the limit is, as much as it allows.
     fn widths(&self) -> impl Iterator<Item = usize> + use<> {
         let (columns, limit, lanes) = (self.phase_sizes()[1], self.pixel_limit, self.lanes);
-        let halves = core::iter::successors(Some(1usize), |parts| Some(parts * 2));
-        halves
-            .map(move |parts| if parts == 1 { columns } else { columns.div_ceil(parts).next_multiple_of(lanes) })
-            .take_while(move |&width| width == columns || width >= 2 * lanes)
-            .chain([(2 * lanes).min(columns)])
-            .filter(move |&width| width <= limit)
+        let halvings = (columns / (2 * lanes)).checked_ilog2().unwrap_or(0);
+        let width = move |halving: u32| match halving {
+            0 => columns,
+            _ => columns.div_ceil(1 << halving).next_multiple_of(lanes),
+        };
+        (0..=halvings).map(width).chain([columns.min(limit)]).filter(move |&width| width <= limit)
     }
 
     /// Rows and columns of the largest phase.
@@ -193,6 +194,19 @@ mod tests {
         let pointwise = Taps { kernel: [1, 1], channels: 64, classes: 1, distance: 1 };
         let Schedule { region, .. } = Demand { taps: pointwise, ..dense(64, [224, 224], 200_000_000) }.schedule(1);
         assert_eq!(region.columns, 224);
+    }
+
+    /// Whatever the sizes, there is a schedule, and its regions are within the limit.
+    #[test]
+    fn there_is_always_a_schedule() {
+        for columns in (1..70).chain([100, 511, 512, 513, 1000, 4095, 1 << 20]) {
+            for (rows, threads, limit) in [(1, 1, 512), (1, 3, 512), (40, 2, 512), (600, 8, 16), (33, 1, 64)] {
+                let demand = Demand { pixel_limit: limit, ..dense(64, [rows, columns], 1 << 40) };
+                let Schedule { workers, region } = demand.schedule(threads);
+                assert!(workers >= 1 && region.rows >= 1 && region.columns >= 1);
+                assert!(region.pixels() <= limit, "{region:?} for {rows}x{columns}");
+            }
+        }
     }
 
     #[test]
