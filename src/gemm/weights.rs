@@ -4,6 +4,9 @@ use core::ops::Range;
 
 use crate::element::Element;
 
+/// Elements behind a panel that may be read, but count for nothing: a vector of any instruction set.
+const SPARE: usize = 16;
+
 /// `[group][block of taps][panel][tap][row]`: each panel of a block is one run of memory, and together they are
 /// exactly as many elements as the weight has.
 #[derive(Clone, Debug)]
@@ -26,7 +29,7 @@ impl<T: Element> PackedWeights<T> {
     ) -> Self {
         let taps = block_ends.last().copied().unwrap_or(0);
         let mut packed = PackedWeights { data: Vec::new(), groups, rows, panel_rows, block_ends };
-        let mut data = Vec::with_capacity(groups * rows * taps);
+        let mut data = Vec::with_capacity(groups * rows * taps + SPARE);
         for group in 0..groups {
             for block in packed.blocks() {
                 for first in (0..rows).step_by(panel_rows) {
@@ -37,6 +40,7 @@ impl<T: Element> PackedWeights<T> {
                 }
             }
         }
+        data.resize(data.len() + SPARE, T::ZERO);
         packed.data = data;
         packed
     }
@@ -70,11 +74,11 @@ impl<T: Element> PackedWeights<T> {
         self.panel_rows.min(self.rows - panel * self.panel_rows)
     }
 
-    /// `[tap][row]` of one panel in one block.
+    /// `[tap][row]` of one panel in one block, and at least [`SPARE`] elements behind it.
     pub(crate) fn panel(&self, group: usize, block: usize, panel: usize) -> &[T] {
         let start = if block == 0 { 0 } else { self.block_ends[block - 1] };
         let taps = self.block_ends[block] - start;
         let before = group * self.rows * self.taps() + self.rows * start + panel * self.panel_rows * taps;
-        &self.data[before..before + taps * self.rows_of(panel)]
+        &self.data[before..before + taps * self.rows_of(panel) + SPARE]
     }
 }

@@ -23,7 +23,7 @@ pub(crate) enum Start<'a, T> {
 
 /// Multiplies one panel of weights with the pixels of a block, and adds to rows of the output.
 ///
-/// `weights` is `[taps][rows]`. Tap `k`'s pixels begin at `pixels[offsets[k]]`, one for each element of a row; behind
+/// `weights` is `[taps][rows]`, with a vector's length to spare. Tap `k`'s pixels begin at `pixels[offsets[k]]`, one for each element of a row; behind
 /// the last one is room to read a vector.
 pub(crate) struct MultiplyPanel<'a, 'r, T> {
     pub(crate) weights: &'a [T],
@@ -64,20 +64,44 @@ impl<T: Arithmetic> MultiplyPanel<'_, '_, T> {
     #[inline(always)]
     fn run_tiles<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S) {
         let pixels = self.rows[0].len();
+        let (vectors, left) = (pixels / S::LANES, pixels % S::LANES);
+        let joint = self.joins::<S, R>(vectors, left);
+        let end = (vectors - usize::from(joint)) * S::LANES;
         let mut column = 0;
-        while column + V * S::LANES <= pixels {
+        while column + V * S::LANES <= end {
             self.run_tile::<S, R, V>(simd, column);
             column += V * S::LANES;
         }
-        while column < pixels {
+        while column < end {
             self.run_tile::<S, R, 1>(simd, column);
             column += S::LANES;
         }
+        match left {
+            0 => {}
+            1 if joint => self.run_joint_tile::<S, R, 1>(simd, column),
+            2 if joint => self.run_joint_tile::<S, R, 2>(simd, column),
+            3..=4 if joint => self.run_joint_tile::<S, R, 4>(simd, column),
+            _ if joint => self.run_joint_tile::<S, R, 8>(simd, column),
+            _ => self.run_tile::<S, R, 1>(simd, column),
+        }
+    }
+
+    /// Whether the pixels left over are better computed with channels as lanes, beside the last whole vector.
+    #[inline(always)]
+    fn joins<S: Simd<T>, const R: usize>(&self, vectors: usize, left: usize) -> bool {
+        let parts = R.div_ceil(S::LANES);
+        vectors > 0 && (1..=S::TILE_COLUMNS).contains(&left) && left.next_power_of_two() * parts < R
     }
 
     #[inline(always)]
     fn run_tile<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, column: usize) {
         let sums = multiply::<T, S, R, V>(simd, self.weights, self.offsets, &self.pixels[column..]);
+        self.add::<S, R, V>(simd, &sums, column);
+    }
+
+    /// Adds the sums of a tile to the output.
+    #[inline(always)]
+    fn add<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, sums: &[[S::Vector; V]; R], column: usize) {
         let rows: &mut [&mut [T]; R] = (&mut *self.rows).try_into().expect("as many rows as the panel");
         unroll!(ROW < R, {
             let row = &mut rows[ROW][column..];
@@ -101,7 +125,59 @@ impl<T: Arithmetic> MultiplyPanel<'_, '_, T> {
             });
         });
     }
+
+    /// One vector of pixels and up to `C` pixels behind it, which are computed with channels as lanes: a pixel then costs a
+    /// multiply-add for each vector of channels, where a vector with one pixel in it would cost one for each channel.
+    #[inline(always)]
+    fn run_joint_tile<S: Simd<T>, const R: usize, const C: usize>(&mut self, simd: S, column: usize) {
+        let (sums, columns) = self.multiply_joint::<S, R, C>(simd, column);
+        self.add::<S, R, 1>(simd, &sums, column);
+        let first = column + S::LANES;
+        let mut channels = [T::ZERO; MAX_CHANNELS];
+        for (column, sums) in (first..self.rows[0].len()).zip(columns) {
+            unroll!(PART < R.div_ceil(S::LANES), at most 4, {
+                simd.store(sums[PART], &mut channels[PART * S::LANES..]);
+            });
+            for (row, (to, &sum)) in self.rows.iter_mut().zip(&channels).enumerate() {
+                let before = match self.start {
+                    Start::Bias(bias) => bias[row],
+                    Start::Output => to[column],
+                };
+                to[column] = before.plus(sum);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn multiply_joint<S: Simd<T>, const R: usize, const C: usize>(
+        &self,
+        simd: S,
+        column: usize,
+    ) -> ([[S::Vector; 1]; R], [[S::Vector; 4]; C]) {
+        let zero = simd.splat(T::ZERO);
+        let (mut sums, mut columns) = ([[zero]; R], [[zero; 4]; C]);
+        let pixels = &self.pixels[column..];
+        for (tap, &offset) in self.offsets.iter().enumerate() {
+            let pixels = &pixels[offset as usize..][..S::LANES + C];
+            let weights = &self.weights[tap * R..][..R.next_multiple_of(S::LANES)];
+            let x = simd.load(pixels);
+            unroll!(ROW < R, {
+                sums[ROW][0] = simd.fma(simd.splat(weights[ROW]), x, sums[ROW][0]);
+            });
+            unroll!(PART < R.div_ceil(S::LANES), at most 4, {
+                let weights = simd.load(&weights[PART * S::LANES..]);
+                unroll!(COLUMN < C, {
+                    let x = simd.splat(pixels[S::LANES + COLUMN]);
+                    columns[COLUMN][PART] = simd.fma(weights, x, columns[COLUMN][PART]);
+                });
+            });
+        }
+        (sums, columns)
+    }
 }
+
+/// Most channels of a panel in whole vectors.
+const MAX_CHANNELS: usize = 16;
 
 /// The partial sums of one tile.
 #[inline(always)]

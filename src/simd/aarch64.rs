@@ -13,7 +13,7 @@ token!(
 );
 
 vectors!(
-    Neon, "neon", f32, float32x4_t, 4, tile 8 x 3,
+    Neon, "neon", f32, float32x4_t, 4, tile 8 x 3 or 2,
     splat vdupq_n_f32,
     load |from: &[f32]| {
         let from: &[f32; 4] = from.first_chunk().expect("a whole vector");
@@ -48,7 +48,7 @@ vectors!(
 );
 
 vectors!(
-    Neon, "neon", f64, float64x2_t, 2, tile 8 x 3,
+    Neon, "neon", f64, float64x2_t, 2, tile 8 x 3 or 1,
     splat vdupq_n_f64,
     load |from: &[f64]| {
         let from: &[f64; 2] = from.first_chunk().expect("a whole vector");

@@ -42,6 +42,8 @@ pub trait Simd<T: Copy>: Copy {
     const TILE_ROWS: usize;
     /// Vectors in a row of the register tile.
     const TILE_VECTORS: usize;
+    /// Pixels that a tile of one vector takes along with channels as lanes, at most: as many as there are registers for.
+    const TILE_COLUMNS: usize;
     /// A vector.
     type Vector: Copy;
 
@@ -215,7 +217,7 @@ pub(crate) use token;
 /// token's target features; this is the one place that calls such functions.
 macro_rules! vectors {
     (
-        $token:ty, $features:literal, $element:ty, $vector:ty, $lanes:literal, tile $rows:literal x $vectors:literal,
+        $token:ty, $features:literal, $element:ty, $vector:ty, $lanes:literal, tile $rows:literal x $vectors:literal or $columns:literal,
         splat $splat:expr, load $load:expr, load_even $load_even:expr, store $store:expr,
         load_partial $load_partial:expr, store_partial $store_partial:expr, add $add:expr, fma $fma:expr $(,)?
     ) => {
@@ -223,6 +225,7 @@ macro_rules! vectors {
             const LANES: usize = $lanes;
             const TILE_ROWS: usize = $rows;
             const TILE_VECTORS: usize = $vectors;
+            const TILE_COLUMNS: usize = $columns;
             type Vector = $vector;
 
             vectors!(@op $features, $splat, splat(value: $element) -> $vector);

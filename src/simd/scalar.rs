@@ -14,6 +14,7 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     const LANES: usize = LANES;
     const TILE_ROWS: usize = 4;
     const TILE_VECTORS: usize = 1;
+    const TILE_COLUMNS: usize = 0;
     type Vector = [T; LANES];
 
     #[inline(always)]

@@ -18,7 +18,7 @@ token!(
 );
 
 vectors!(
-    Avx2, "avx2,fma", f32, __m256, 8, tile 6 x 2,
+    Avx2, "avx2,fma", f32, __m256, 8, tile 6 x 2 or 4,
     splat _mm256_set1_ps,
     load |from: &[f32]| {
         let from: &[f32; 8] = from.first_chunk().expect("a whole vector");
@@ -53,7 +53,7 @@ vectors!(
 );
 
 vectors!(
-    Avx2, "avx2,fma", f64, __m256d, 4, tile 6 x 2,
+    Avx2, "avx2,fma", f64, __m256d, 4, tile 6 x 2 or 2,
     splat _mm256_set1_pd,
     load |from: &[f64]| {
         let from: &[f64; 4] = from.first_chunk().expect("a whole vector");
@@ -102,7 +102,7 @@ fn first_of_4(count: usize) -> __m256i {
 }
 
 vectors!(
-    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f32, __m512, 16, tile 14 x 2,
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f32, __m512, 16, tile 14 x 2 or 8,
     splat _mm512_set1_ps,
     load |from: &[f32]| {
         let from: &[f32; 16] = from.first_chunk().expect("a whole vector");
@@ -136,7 +136,7 @@ vectors!(
 );
 
 vectors!(
-    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f64, __m512d, 8, tile 14 x 2,
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f64, __m512d, 8, tile 14 x 2 or 4,
     splat _mm512_set1_pd,
     load |from: &[f64]| {
         let from: &[f64; 8] = from.first_chunk().expect("a whole vector");
