@@ -11,6 +11,9 @@ const PACKED_BYTES: usize = 512 << 10;
 /// Most lanes of a vector, of any instruction set and element type that has vectors.
 const MAX_LANES: usize = 16;
 
+/// Elements behind the pixels of a tap that may be read, but count for nothing.
+pub(crate) const SPARE: usize = MAX_LANES;
+
 /// Pixels that are worked on at a time.
 pub(crate) const fn max_pixels<T>() -> usize {
     PACKED_BYTES / (SUMMATION_BLOCK * size_of::<T>())
@@ -20,7 +23,7 @@ pub(crate) const fn max_pixels<T>() -> usize {
 pub(crate) const fn packed_len(taps: usize, pixels: usize) -> usize {
     let taps = if taps < SUMMATION_BLOCK { taps } else { SUMMATION_BLOCK };
     // Every tap may begin at a whole vector, and behind the last one a vector may be read or written.
-    taps * (pixels + MAX_LANES) + MAX_LANES
+    taps * (pixels + MAX_LANES) + SPARE
 }
 
 /// The register tile of an instruction set for an element type.

@@ -35,6 +35,10 @@ pub(crate) struct Packed<'a, T> {
 
 /// A virtual matrix `[taps][pixels]`, made a block at a time.
 pub(crate) trait Source<T: Copy> {
+    /// Where memory holds the given taps of all pixels already, as in [`Packed`] and with [`blocking::SPARE`] elements behind
+    /// the last one: that memory, and the taps' offsets in it.
+    fn in_place(&self, taps: Range<usize>, offsets: &mut [u32]) -> Option<&[T]>;
+
     /// Makes the given taps of all pixels.
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>);
 }
@@ -68,8 +72,14 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let height = self.weights.panel_rows();
         for (index, taps) in self.weights.blocks().enumerate() {
             let offsets = &mut offsets[..taps.len()];
-            let packed = Packed { data: &mut *scratch, offsets: &mut *offsets };
-            T::launch(self.isa, PackBlock { source: self.source, taps, packed });
+            let pixels = match self.source.in_place(taps.clone(), offsets) {
+                Some(pixels) => pixels,
+                None => {
+                    let packed = Packed { data: &mut *scratch, offsets: &mut *offsets };
+                    T::launch(self.isa, PackBlock { source: self.source, taps, packed });
+                    &*scratch
+                }
+            };
             for (number, panel) in self.panels.clone().enumerate() {
                 let first = number * height;
                 let rows = self.weights.rows_of(panel);
@@ -80,7 +90,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 };
                 let weights = self.weights.panel(self.group, index, panel);
                 output.with_rows(first, rows, |rows| {
-                    T::launch(self.isa, MultiplyPanel { weights, pixels: scratch, offsets, start, rows });
+                    T::launch(self.isa, MultiplyPanel { weights, pixels, offsets, start, rows });
                 });
             }
         }

@@ -131,6 +131,10 @@ impl<'s, 'a, 'i, T: Float> SampledSource<'s, 'a, 'i, T> {
 const GROUP: usize = 32;
 
 impl<T: Float> Source<T> for SampledSource<'_, '_, '_, T> {
+    fn in_place(&self, _: Range<usize>, _: &mut [u32]) -> Option<&[T]> {
+        None
+    }
+
     #[inline(always)]
     fn pack<S: Simd<T>>(&self, _: S, taps: Range<usize>, packed: Packed<'_, T>) {
         let pixels = self.pixels();

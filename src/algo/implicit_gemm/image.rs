@@ -21,6 +21,7 @@ use super::{ImplicitGemm, Window};
 use crate::algo::Region;
 use crate::config::PaddingMode;
 use crate::element::Element;
+use crate::gemm::blocking::SPARE;
 use crate::gemm::{Packed, Source};
 use crate::kernels::copy::{copy_even_run, copy_run};
 use crate::simd::Simd;
@@ -152,6 +153,25 @@ impl<'a, T: Element> WindowSource<'a, T> {
 }
 
 impl<T: Element> Source<T> for WindowSource<'_, T> {
+    /// A 1x1 kernel with stride 1 sees whole planes where they lie. Parts of planes are better packed: read in place, every tap
+    /// would be on another page.
+    fn in_place(&self, taps: Range<usize>, offsets: &mut [u32]) -> Option<&[T]> {
+        let origin = [self.origin[0] + self.window.rows[0], self.origin[1] + self.window.columns[0]];
+        let whole = origin == [0, 0] && [self.rows, self.columns] == [self.image.height, self.image.width];
+        if self.window.len() != 1 || self.step != [1, 1] || !whole {
+            return None;
+        }
+        let plane = self.rows * self.columns;
+        let memory = self.image.flat?.get(taps.start * plane..)?;
+        if taps.len() * plane + SPARE > memory.len() {
+            return None;
+        }
+        for (tap, offset) in offsets.iter_mut().enumerate() {
+            *offset = (tap * plane) as u32;
+        }
+        Some(memory)
+    }
+
     #[inline(always)]
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>) {
         let Packed { data, offsets } = packed;
