@@ -4,6 +4,7 @@ use core::fmt::Debug;
 
 use num_traits::{One, Zero};
 
+use crate::kernels::gemm_tile::MultiplyPanel;
 use crate::simd::{Arithmetic, Isa, Kernel, Scalar, launch_on_all};
 
 /// An element of the tensors: `f32`, `f64`, or an integer from 8 to 64 bits.
@@ -26,6 +27,8 @@ pub trait Kernels: Arithmetic {
     fn finite(self) -> bool;
     /// The value of a smooth activation. Integers have none: see [`FLOATING`](Self::FLOATING).
     fn curve(self, curve: Curve) -> Self;
+    /// Runs [`MultiplyPanel`]. Not generic, so that it is compiled once, with this crate, and not in every crate that uses it.
+    fn multiply_panel(isa: Isa, panel: MultiplyPanel<'_, '_, Self>);
     /// Runs a kernel compiled for an instruction set.
     fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
 }
@@ -90,6 +93,10 @@ macro_rules! float {
                 }
             }
 
+            fn multiply_panel(isa: Isa, panel: MultiplyPanel<'_, '_, Self>) {
+                launch_on_all!(isa, panel)
+            }
+
             #[inline]
             fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output {
                 launch_on_all!(isa, kernel)
@@ -130,6 +137,10 @@ macro_rules! integers {
 
             fn curve(self, curve: Curve) -> Self {
                 unreachable!("layers refuse {curve:?} for integers")
+            }
+
+            fn multiply_panel(_: Isa, panel: MultiplyPanel<'_, '_, Self>) {
+                panel.run(Scalar);
             }
 
             #[inline]

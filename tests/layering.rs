@@ -18,7 +18,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("simd", vec![]),
         ("activation", vec!["element", "error"]),
         ("config", vec!["error", "numerics", "geometry"]),
-        ("element", vec!["simd"]),
+        ("element", vec!["kernels", "simd"]),
         ("error", vec![]),
         ("geometry", vec!["config", "error"]),
         ("numerics", vec![]),

@@ -10,6 +10,8 @@
 mod filter;
 mod kernels;
 mod picture;
+#[path = "../shared/samples.rs"]
+mod samples;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -27,8 +29,9 @@ Filters every colour channel of a picture with a kernel; the size stays the same
 
 Usage: filter INPUT OUTPUT --kernel NAME|LITERAL [options]
 
-  INPUT, OUTPUT     PNG or JPEG files: gray or colour, with or without alpha (which is not
-                    filtered), 8 or 16 bits a channel (which the output keeps)
+  INPUT             a PNG or JPEG file: gray or colour, with or without alpha (which is not
+                    filtered), 8 or 16 bits a channel
+  OUTPUT            a PNG file, with the channels and bits of the input
   --kernel NAME     one of the kernels that --list shows
   --kernel LITERAL  rows separated by ';', columns by spaces or commas; '1/9' is a number too
   --size K          gaussian, box: taps (default: 3 for a box, and enough for sigma)
@@ -115,6 +118,9 @@ fn parse() -> Result<Command, lexopt::Error> {
     }
     let files: Result<[PathBuf; 2], _> = files.try_into();
     let [input, output] = files.map_err(|_| "expected two files, INPUT and OUTPUT")?;
+    if !output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        return Err(format!("OUTPUT is {}, expected a name that ends in .png", output.display()).into());
+    }
     let kernel = kernel.ok_or("expected a kernel: --kernel NAME or --kernel LITERAL")?;
     let filter = Filter { stencil: kernels::parse(&kernel, settings)?, padding, flip };
     Ok(Command::Run { input, output, filter })

@@ -1,46 +1,41 @@
 //! Pictures as tensors: 8 or 16 bits a channel, the colours apart from alpha.
 
-use std::fmt::Display;
 use std::path::Path;
 
-use image::{ColorType, ImageReader};
 use ndconv::ndarray::{Array3, ArrayRef4, ArrayView4, Axis, s};
+use png::Compression;
+
+use crate::samples::Samples;
 
 /// A picture that has been read.
 pub(crate) struct Picture {
-    kind: ColorType,
+    /// 16 bits a channel, not 8.
+    sixteen: bool,
     /// `[height, width, channels]`, from 0 to 1.
     samples: Array3<f32>,
 }
 
 impl Picture {
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let named = |error: &dyn Display| format!("cannot read {}: {error}", path.display());
-        let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-        let picture = reader.map_err(|error| named(&error))?.decode().map_err(|error| named(&error))?;
-        let (kind, bytes) = (picture.color(), picture.as_bytes());
-        let samples: Vec<f32> = match bytes_per_channel(kind) {
-            1 => bytes.iter().map(|&level| f32::from(level) / 255.0).collect(),
-            2 => {
-                let levels = bytes.chunks_exact(2).map(|pair| u16::from_ne_bytes([pair[0], pair[1]]));
-                levels.map(|level| f32::from(level) / 65535.0).collect()
+        Ok(match Samples::read(path)? {
+            Samples::Eight(levels) => {
+                Picture { sixteen: false, samples: levels.mapv(|level| f32::from(level) / 255.0) }
             }
-            _ => return Err(named(&format_args!("{kind:?} samples, expected 8 or 16 bits"))),
-        };
-        let shape = (picture.height() as usize, picture.width() as usize, usize::from(kind.channel_count()));
-        let samples = Array3::from_shape_vec(shape, samples).map_err(|error| named(&error))?;
-        Ok(Picture { kind, samples })
+            Samples::Sixteen(levels) => {
+                Picture { sixteen: true, samples: levels.mapv(|level| f32::from(level) / 65535.0) }
+            }
+        })
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<(), String> {
-        let (height, width, _) = self.samples.dim();
         // `as` cuts off what exceeds the range.
-        let bytes: Vec<u8> = match bytes_per_channel(self.kind) {
-            1 => self.samples.iter().map(|level| (level * 255.0).round() as u8).collect(),
-            _ => self.samples.iter().flat_map(|level| ((level * 65535.0).round() as u16).to_ne_bytes()).collect(),
+        let samples = if self.sixteen {
+            Samples::Sixteen(self.samples.mapv(|level| (level * 65535.0).round() as u16))
+        } else {
+            Samples::Eight(self.samples.mapv(|level| (level * 255.0).round() as u8))
         };
-        image::save_buffer(path, &bytes, width as u32, height as u32, self.kind)
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))
+        // The others take many times as long for a photo.
+        samples.write(path, Compression::Fast)
     }
 
     /// The colours, without alpha, `[1, channels, height, width]`: the same memory seen in another order.
@@ -57,10 +52,8 @@ impl Picture {
     }
 
     fn colour_count(&self) -> usize {
-        usize::from(self.kind.channel_count()) - usize::from(self.kind.has_alpha())
+        // One or three, and alpha.
+        let channels = self.samples.dim().2;
+        if channels.is_multiple_of(2) { channels - 1 } else { channels }
     }
-}
-
-fn bytes_per_channel(kind: ColorType) -> u8 {
-    kind.bytes_per_pixel() / kind.channel_count()
 }

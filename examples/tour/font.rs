@@ -1,13 +1,13 @@
 //! A bitmap font for captions: printable ASCII, five columns by seven rows and a row for descenders.
 
-use image::{Rgb, RgbImage};
+use crate::picture::{Picture, Rgb};
 
 /// Pixels from one character to the next.
-pub(crate) const ADVANCE: u32 = 6;
+pub(crate) const ADVANCE: usize = 6;
 /// Rows of a character.
-pub(crate) const HEIGHT: u32 = 8;
+pub(crate) const HEIGHT: usize = 8;
 /// Columns of a character.
-const WIDTH: u32 = 5;
+const WIDTH: usize = 5;
 
 /// One character each from space to tilde: bit `5 * row + column`, the top left pixel lowest.
 #[rustfmt::skip]
@@ -26,12 +26,12 @@ const GLYPHS: [u64; 95] = [
     0x0454454400, 0x743d18c400, 0x07c4447c00, 0x0208411088, 0x0108421084, 0x0088441082, 0x00008a8800,
 ];
 
-/// Writes a line whose top left corner is at `[x, y]`; what the font lacks becomes a question mark.
-pub(crate) fn write(onto: &mut RgbImage, text: &str, [x, y]: [u32; 2], colour: Rgb<u8>) {
-    for (left, character) in (x..).step_by(ADVANCE as usize).zip(text.chars()) {
+/// Writes a line whose top left corner is at `[y, x]`; what the font lacks becomes a question mark.
+pub(crate) fn write(onto: &mut Picture, text: &str, [y, x]: [usize; 2], colour: Rgb) {
+    for (left, character) in (x..).step_by(ADVANCE).zip(text.chars()) {
         let glyph = glyph(character);
         for bit in (0..WIDTH * HEIGHT).filter(|bit| glyph >> bit & 1 == 1) {
-            if let Some(pixel) = onto.get_pixel_mut_checked(left + bit % WIDTH, y + bit / WIDTH) {
+            if let Some(pixel) = onto.get_mut([y + bit / WIDTH, left + bit % WIDTH]) {
                 *pixel = colour;
             }
         }

@@ -10,6 +10,9 @@ mod catalogue;
 mod font;
 mod kernels;
 mod operation;
+mod picture;
+#[path = "../shared/samples.rs"]
+mod samples;
 mod sheet;
 mod table;
 mod views;
@@ -21,6 +24,7 @@ use std::process::ExitCode;
 
 use lexopt::prelude::*;
 use ndconv::{Isa, Numerics};
+use png::Compression;
 
 use sheet::Panel;
 use table::Table;
@@ -128,7 +132,7 @@ fn thread_count() -> usize {
 /// Whether all is as it should be.
 fn tour(arguments: &Arguments) -> Result<bool> {
     let picture = views::load(arguments.image.as_deref())?;
-    let (width, height) = picture.dimensions();
+    let (height, width) = picture.dim();
     let operations = catalogue::operations(&views::tensor(&picture), arguments.numerics);
     println!(
         "{width}x{height} picture, f32, {:?} numerics, {}, threads: {}\n",
@@ -154,8 +158,7 @@ fn tour(arguments: &Arguments) -> Result<bool> {
     progress("");
     println!("{table}");
 
-    sheet::write(&sheet::draw(&panels), &arguments.out)
-        .map_err(|error| format!("{}: {error}", arguments.out.display()))?;
+    picture::to_samples(&sheet::draw(&panels)).write(&arguments.out, Compression::High)?;
     let verdict = if all_zero { "all differences are 0" } else { "NOT all differences are 0" };
     println!("Contact sheet: {}; {verdict}.", arguments.out.display());
     Ok(all_zero || arguments.numerics != Numerics::Exact)

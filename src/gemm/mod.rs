@@ -90,7 +90,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 };
                 let weights = self.weights.panel(self.group, index, panel);
                 output.with_rows(first, rows, |rows| {
-                    T::launch(self.isa, MultiplyPanel { weights, pixels, offsets, start, rows });
+                    T::multiply_panel(self.isa, MultiplyPanel { weights, pixels, offsets, start, rows });
                 });
             }
         }

@@ -25,7 +25,7 @@ pub(crate) enum Start<'a, T> {
 ///
 /// `weights` is `[taps][rows]`, with a vector's length to spare. Tap `k`'s pixels begin at `pixels[offsets[k]]`, one for each element of a row; behind
 /// the last one is room to read a vector.
-pub(crate) struct MultiplyPanel<'a, 'r, T> {
+pub struct MultiplyPanel<'a, 'r, T> {
     pub(crate) weights: &'a [T],
     pub(crate) pixels: &'a [T],
     pub(crate) offsets: &'a [u32],
@@ -65,8 +65,8 @@ impl<T: Arithmetic> MultiplyPanel<'_, '_, T> {
     fn run_tiles<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S) {
         let pixels = self.rows[0].len();
         let (vectors, left) = (pixels / S::LANES, pixels % S::LANES);
-        let joint = self.joins::<S, R>(vectors, left);
-        let end = (vectors - usize::from(joint)) * S::LANES;
+        let joint = vectors > 0 && left > 0 && pays::<T, S, R>(left.next_power_of_two());
+        let end = if joint { (vectors - 1) * S::LANES } else { pixels };
         let mut column = 0;
         while column + V * S::LANES <= end {
             self.run_tile::<S, R, V>(simd, column);
@@ -76,21 +76,14 @@ impl<T: Arithmetic> MultiplyPanel<'_, '_, T> {
             self.run_tile::<S, R, 1>(simd, column);
             column += S::LANES;
         }
+        // `pays` is known to the compiler: what it refuses is not compiled.
         match left {
-            0 => {}
-            1 if joint => self.run_joint_tile::<S, R, 1>(simd, column),
-            2 if joint => self.run_joint_tile::<S, R, 2>(simd, column),
-            3..=4 if joint => self.run_joint_tile::<S, R, 4>(simd, column),
-            _ if joint => self.run_joint_tile::<S, R, 8>(simd, column),
-            _ => self.run_tile::<S, R, 1>(simd, column),
+            1 if pays::<T, S, R>(1) && joint => self.run_joint_tile::<S, R, 1>(simd, column),
+            2 if pays::<T, S, R>(2) && joint => self.run_joint_tile::<S, R, 2>(simd, column),
+            3..=4 if pays::<T, S, R>(4) && joint => self.run_joint_tile::<S, R, 4>(simd, column),
+            5..=8 if pays::<T, S, R>(8) && joint => self.run_joint_tile::<S, R, 8>(simd, column),
+            _ => {}
         }
-    }
-
-    /// Whether the pixels left over are better computed with channels as lanes, beside the last whole vector.
-    #[inline(always)]
-    fn joins<S: Simd<T>, const R: usize>(&self, vectors: usize, left: usize) -> bool {
-        let parts = R.div_ceil(S::LANES);
-        vectors > 0 && (1..=S::TILE_COLUMNS).contains(&left) && left.next_power_of_two() * parts < R
     }
 
     #[inline(always)]
@@ -153,7 +146,7 @@ impl<T: Arithmetic> MultiplyPanel<'_, '_, T> {
         &self,
         simd: S,
         column: usize,
-    ) -> ([[S::Vector; 1]; R], [[S::Vector; 4]; C]) {
+    ) -> JointSums<S::Vector, R, C> {
         let zero = simd.splat(T::ZERO);
         let (mut sums, mut columns) = ([[zero]; R], [[zero; 4]; C]);
         let pixels = &self.pixels[column..];
@@ -175,6 +168,16 @@ impl<T: Arithmetic> MultiplyPanel<'_, '_, T> {
         (sums, columns)
     }
 }
+
+/// Whether so many pixels are better computed with channels as lanes than as part of a vector of pixels: a multiply-add for
+/// each pixel and vector of channels against one for each channel.
+#[inline(always)]
+const fn pays<T: Copy, S: Simd<T>, const R: usize>(pixels: usize) -> bool {
+    pixels <= S::TILE_COLUMNS && pixels * R.div_ceil(S::LANES) < R
+}
+
+/// The sums of a joint tile: rows of one vector of pixels, and columns of up to four vectors of channels.
+type JointSums<V, const R: usize, const C: usize> = ([[V; 1]; R], [[V; 4]; C]);
 
 /// Most channels of a panel in whole vectors.
 const MAX_CHANNELS: usize = 16;
