@@ -13,6 +13,7 @@ mod numerics;
 mod ops;
 mod padding;
 mod parallel;
+mod parts;
 mod plan;
 pub mod reference;
 mod scratch;

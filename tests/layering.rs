@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a module may name of the crate besides itself.
-const VOCABULARY: &[&str] = &["activation", "config", "element", "error", "geometry", "numerics", "padding", "tensors"];
+const VOCABULARY: &[&str] =
+    &["activation", "config", "element", "error", "geometry", "numerics", "padding", "parts", "tensors"];
 
 fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
     let with = |more: &[&'static str]| VOCABULARY.iter().chain(more).copied().collect::<Vec<_>>();
@@ -13,7 +14,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("ops", with(&["plan", "algo", "gemm", "kernels", "simd", "parallel", "scratch"])),
         ("plan", with(&["algo", "gemm", "simd"])),
         ("algo", with(&["gemm", "kernels", "simd", "parallel", "scratch"])),
-        ("gemm", vec!["kernels", "simd", "numerics", "element"]),
+        ("gemm", vec!["kernels", "simd", "numerics", "element", "parts"]),
         ("kernels", vec!["simd"]),
         ("simd", vec![]),
         ("activation", vec!["element", "error"]),
@@ -23,6 +24,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("geometry", vec!["config", "error"]),
         ("numerics", vec![]),
         ("padding", vec!["config"]),
+        ("parts", vec![]),
         ("tensors", vec![]),
         ("parallel", vec![]),
         ("scratch", vec!["element"]),

@@ -14,6 +14,7 @@ use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3, ArrayViewMut4, Axis};
 
 use crate::element::Element;
 use crate::parallel;
+use crate::parts::Parts;
 use crate::scratch::Workspace;
 
 /// A rectangle of the output of one sample, for a range of channels.
@@ -54,12 +55,30 @@ pub(crate) trait Stage<T>: Sync {
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: &mut [T]);
 }
 
-/// How [`drive`] splits an output: regions of this size, on so many threads.
+/// How [`drive`] splits an output into regions, and on how many threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Schedule {
     pub(crate) workers: usize,
-    /// Regions have this size, or less at the ends.
-    pub(crate) region: Extent,
+    /// Channels in units that stay together.
+    pub(crate) units: Parts,
+    /// Into how many runs of units the channels are split.
+    pub(crate) splits: usize,
+    /// Rows and columns of a region; fewer at the ends.
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+impl Schedule {
+    /// The channels of one split.
+    fn channels(&self, split: usize) -> Range<usize> {
+        self.units.range(Parts { total: self.units.parts, parts: self.splits }.range(split..split + 1))
+    }
+
+    /// The size of the largest region.
+    pub(crate) fn region(&self) -> Extent {
+        let most = (0..self.splits).map(|split| self.channels(split).len()).max();
+        Extent { channels: most.unwrap_or(0), rows: self.rows, columns: self.columns }
+    }
 }
 
 /// Runs a stage over a batch.
@@ -73,18 +92,21 @@ pub(crate) fn drive<T: Element>(
     schedule: Schedule,
     workspace: &mut Workspace<T>,
 ) {
-    let Extent { channels, rows, columns } = schedule.region;
     let regions = output.into_outer_iter_mut().enumerate().flat_map(move |(sample, output)| {
-        chunks(output, 0, channels).flat_map(move |(channels, output)| {
-            chunks(output, 1, rows).flat_map(move |(rows, output)| {
+        let mut rest = Some(output);
+        (0..schedule.splits).flat_map(move |split| {
+            let channels = schedule.channels(split);
+            let (output, others) = rest.take().expect("put back below").split_at(Axis(0), channels.len());
+            rest = Some(others);
+            chunks(output, 1, schedule.rows).flat_map(move |(rows, output)| {
                 let channels = channels.clone();
-                chunks(output, 2, columns).map(move |(columns, output)| {
+                chunks(output, 2, schedule.columns).map(move |(columns, output)| {
                     (Region { sample, channels: channels.clone(), rows: rows.clone(), columns }, output)
                 })
             })
         })
     });
-    let buffers = workspace.buffers(schedule.workers, stage.scratch_len(schedule.region));
+    let buffers = workspace.buffers(schedule.workers, stage.scratch_len(schedule.region()));
     parallel::for_each(regions, buffers, |(region, output), buffer| {
         stage.run(input.index_axis_move(Axis(0), region.sample), &region, output, buffer.elements());
     });

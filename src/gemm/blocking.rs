@@ -2,6 +2,7 @@
 
 use crate::element::Element;
 use crate::numerics::SUMMATION_BLOCK;
+use crate::parts::Parts;
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Bytes of packed pixels that are reused by all rows: they stay in L2 (half of the 1 MiB or more that
@@ -48,8 +49,8 @@ impl Tile {
         T::launch(isa, Shape)
     }
 
-    /// Rows of a weight panel, such that the panels of `rows` rows are as few as can be and as even as can be.
-    pub(crate) fn panel_rows(self, rows: usize) -> usize {
-        rows.div_ceil(rows.div_ceil(self.rows))
+    /// So many rows in weight panels.
+    pub(crate) fn panels(self, rows: usize) -> Parts {
+        Parts::of_at_most(rows, self.rows)
     }
 }

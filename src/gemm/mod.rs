@@ -69,7 +69,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     pub(crate) fn run(&self, output: &mut impl Rows<T>, scratch: &mut [T]) {
         let zeros = [T::ZERO; MAX_PANEL_ROWS];
         let mut offsets = [0; SUMMATION_BLOCK];
-        let height = self.weights.panel_rows();
+        let panels = self.weights.panels();
+        let first_row = panels.start(self.panels.start);
         for (index, taps) in self.weights.blocks().enumerate() {
             let offsets = &mut offsets[..taps.len()];
             let pixels = match self.source.in_place(taps.clone(), offsets) {
@@ -80,9 +81,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     &*scratch
                 }
             };
-            for (number, panel) in self.panels.clone().enumerate() {
-                let first = number * height;
-                let rows = self.weights.rows_of(panel);
+            for panel in self.panels.clone() {
+                let rows = panels.range(panel..panel + 1);
+                let (first, rows) = (rows.start - first_row, rows.len());
                 let start = match (index, self.bias) {
                     (0, Some(bias)) => Start::Bias(&bias[first..first + rows]),
                     (0, None) => Start::Bias(&zeros[..rows]),

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use crate::element::Element;
+use crate::parts::Parts;
 
 /// Elements behind a panel that may be read, but count for nothing: a vector of any instruction set.
 const SPARE: usize = 16;
@@ -13,9 +14,8 @@ const SPARE: usize = 16;
 pub(crate) struct PackedWeights<T> {
     data: Vec<T>,
     groups: usize,
-    /// Rows of each group.
-    rows: usize,
-    panel_rows: usize,
+    /// The rows of each group, in panels.
+    panels: Parts,
     /// Where each block of taps ends; the first starts at 0.
     block_ends: Vec<usize>,
 }
@@ -23,17 +23,18 @@ pub(crate) struct PackedWeights<T> {
 impl<T: Element> PackedWeights<T> {
     /// Packs `weight(group, row, tap)`. Blocks of taps end at `block_ends`, the last with the last tap.
     pub(crate) fn new(
-        [groups, rows, panel_rows]: [usize; 3],
+        groups: usize,
+        panels: Parts,
         block_ends: Vec<usize>,
         weight: impl Fn(usize, usize, usize) -> T,
     ) -> Self {
         let taps = block_ends.last().copied().unwrap_or(0);
-        let mut packed = PackedWeights { data: Vec::new(), groups, rows, panel_rows, block_ends };
-        let mut data = Vec::with_capacity(groups * rows * taps + SPARE);
+        let mut packed = PackedWeights { data: Vec::new(), groups, panels, block_ends };
+        let mut data = Vec::with_capacity(groups * panels.total * taps + SPARE);
         for group in 0..groups {
             for block in packed.blocks() {
-                for first in (0..rows).step_by(panel_rows) {
-                    let panel = first..rows.min(first + panel_rows);
+                for panel in 0..panels.parts {
+                    let panel = panels.range(panel..panel + 1);
                     for tap in block.clone() {
                         data.extend(panel.clone().map(|row| weight(group, row, tap)));
                     }
@@ -60,25 +61,17 @@ impl<T: Element> PackedWeights<T> {
         self.groups
     }
 
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Rows of every panel but a group's last.
-    pub(crate) fn panel_rows(&self) -> usize {
-        self.panel_rows
-    }
-
-    /// Rows of a group's panel.
-    pub(crate) fn rows_of(&self, panel: usize) -> usize {
-        self.panel_rows.min(self.rows - panel * self.panel_rows)
+    /// The rows of each group, in panels.
+    pub(crate) fn panels(&self) -> Parts {
+        self.panels
     }
 
     /// `[tap][row]` of one panel in one block, and at least [`SPARE`] elements behind it.
     pub(crate) fn panel(&self, group: usize, block: usize, panel: usize) -> &[T] {
         let start = if block == 0 { 0 } else { self.block_ends[block - 1] };
         let taps = self.block_ends[block] - start;
-        let before = group * self.rows * self.taps() + self.rows * start + panel * self.panel_rows * taps;
-        &self.data[before..before + taps * self.rows_of(panel) + SPARE]
+        let rows = self.panels.range(panel..panel + 1);
+        let before = group * self.panels.total * self.taps() + self.panels.total * start + rows.start * taps;
+        &self.data[before..before + taps * rows.len() + SPARE]
     }
 }

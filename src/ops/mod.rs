@@ -14,6 +14,7 @@ use crate::element::Element;
 use crate::error::{Axis, Error};
 use crate::gemm::blocking::{Tile, max_pixels};
 use crate::geometry::{Problem, gcd};
+use crate::parts::Parts;
 use crate::plan::schedule::{Demand, Taps};
 use crate::scratch::Workspace;
 use crate::simd::Isa;
@@ -163,8 +164,10 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
     let per_group = problem.out_channels_per_group();
     Demand {
         batch: problem.batch,
-        channels: problem.out_channels,
-        channel_grain: if problem.groups == 1 { tile.panel_rows(per_group) } else { per_group },
+        units: match problem.groups {
+            1 => tile.panels(per_group),
+            groups => Parts { total: problem.out_channels, parts: groups },
+        },
         channels_per_group: per_group,
         output: problem.output,
         phases,

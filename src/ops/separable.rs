@@ -14,6 +14,7 @@ use crate::element::Element;
 use crate::error::{Axis, Error};
 use crate::geometry::{self, Problem};
 use crate::parallel;
+use crate::parts::Parts;
 use crate::plan::ConvolutionPlan;
 use crate::plan::schedule::Demand;
 use crate::scratch::Workspace;
@@ -56,7 +57,8 @@ impl<T: Element> Pair<T> {
         let whole = demand::<T>(config, &second, self.isa, [1, 1], macs);
         let held = (HELD / self.middle / second.stride[0] / second.stride[1]).max(whole.lanes);
         // Every region makes all that lies between, so the channels stay together.
-        let demand = Demand { channel_grain: whole.channels, pixel_limit: whole.pixel_limit.min(held), ..whole };
+        let demand =
+            Demand { units: Parts { parts: 1, ..whole.units }, pixel_limit: whole.pixel_limit.min(held), ..whole };
         drive(&chain, input, output, demand.schedule(parallel::threads()), workspace);
     }
 }

@@ -9,7 +9,7 @@ use crate::plan::recipe::{PhaseProduct, Product, Recipe};
 /// For a standard or a deformable convolution.
 pub(crate) fn convolution(config: &Conv2d, tile: Tile) -> Recipe {
     Recipe::ImplicitGemm(Product {
-        panel_rows: tile.panel_rows(config.out_channels / config.groups),
+        panels: tile.panels(config.out_channels / config.groups),
         window: Window::dense(config.kernel, config.dilation, config.in_channels / config.groups),
     })
 }
@@ -18,7 +18,7 @@ pub(crate) fn convolution(config: &Conv2d, tile: Tile) -> Recipe {
 pub(crate) fn transposed(config: &Conv2d, tile: Tile) -> Recipe {
     let along = |axis: usize| AxisPhase::all(config.kernel[axis], config.stride[axis], config.dilation[axis]);
     let (rows, columns) = (along(0), along(1));
-    let panel_rows = tile.panel_rows(config.out_channels / config.groups);
+    let panels = tile.panels(config.out_channels / config.groups);
     let pairs = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
     let phases = pairs.map(|(row, column)| {
         let in_channels = config.in_channels / config.groups;
@@ -27,7 +27,7 @@ pub(crate) fn transposed(config: &Conv2d, tile: Tile) -> Recipe {
         PhaseProduct {
             residues: [row.residue, column.residue],
             positions: row.taps.iter().flat_map(along).collect(),
-            product: Product { panel_rows, window },
+            product: Product { panels, window },
         }
     });
     Recipe::Phases(phases.collect())

@@ -33,17 +33,17 @@ impl<T: Element> ConvolutionPlan<T> {
         let weight = weight.as_standard_layout();
         let weight = weight.as_slice().expect("standard layout");
         let at = |group: usize, row: usize, tap: usize| weight[(group * rows + row) * taps + tap];
-        Self::from_product(product, isa, [config.groups, rows], bias, at)
+        Self::from_product(product, isa, config.groups, bias, at)
     }
 
     fn from_product(
-        Product { panel_rows, window }: Product,
+        Product { panels, window }: Product,
         isa: Isa,
-        [groups, rows]: [usize; 2],
+        groups: usize,
         bias: Option<Vec<T>>,
         weight: impl Fn(usize, usize, usize) -> T,
     ) -> Self {
-        let packed = PackedWeights::new([groups, rows, panel_rows], window.block_ends().to_vec(), weight);
+        let packed = PackedWeights::new(groups, panels, window.block_ends().to_vec(), weight);
         ConvolutionPlan { window, weights: Weights { isa, packed, bias } }
     }
 
@@ -96,7 +96,7 @@ impl<T: Element> TransposedPlan<T> {
         let phases = recipes.into_iter().map(|phase| {
             let len = phase.positions.len();
             let of_phase = |group: usize, row: usize, tap: usize| at(group, tap / len, row, phase.positions[tap % len]);
-            let plan = ConvolutionPlan::from_product(phase.product, isa, [groups, rows], bias.clone(), of_phase);
+            let plan = ConvolutionPlan::from_product(phase.product, isa, groups, bias.clone(), of_phase);
             (phase.residues, plan)
         });
         let phases = phases.collect();

@@ -1,12 +1,13 @@
 //! What will run, as plain data: comparable, printable, made without looking at a weight.
 
 use crate::algo::implicit_gemm::Window;
+use crate::parts::Parts;
 
 /// A matrix product over a window of taps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Product {
-    /// Rows of a weight panel.
-    pub(crate) panel_rows: usize,
+    /// The output channels of a group, in weight panels.
+    pub(crate) panels: Parts,
     pub(crate) window: Window,
 }
 

@@ -12,7 +12,8 @@
 //! The first term makes regions fill vectors, the second makes them high, the third large; the number of rounds in which
 //! the threads get through all regions makes them many enough and even. No choice here changes a bit of the result.
 
-use crate::algo::{Extent, Schedule};
+use crate::algo::Schedule;
+use crate::parts::Parts;
 
 /// Packing a vector of pixels, in multiply-adds of a vector. Measured with `cargo bench --bench layers`.
 const PACK: usize = 8;
@@ -51,9 +52,8 @@ impl Taps {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand {
     pub(crate) batch: usize,
-    pub(crate) channels: usize,
-    /// Channels are only split at multiples of this.
-    pub(crate) channel_grain: usize,
+    /// The output channels, in units that stay together.
+    pub(crate) units: Parts,
     /// Channels that see the same pixels.
     pub(crate) channels_per_group: usize,
     pub(crate) output: [usize; 2],
@@ -82,21 +82,23 @@ impl Demand {
         let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
         let [rows, columns] = self.phase_sizes();
         if threads == 1 && rows * columns <= self.pixel_limit {
-            let region = Extent { channels: self.channels, rows: self.output[0], columns: self.output[1] };
-            return Schedule { workers: 1, region };
+            let [rows, columns] = self.output;
+            return Schedule { workers: 1, units: self.units, splits: 1, rows, columns };
         }
-        let splits = if threads == 1 { 1 } else { self.channels.div_ceil(self.channel_grain).min(threads) };
+        let splits = self.units.parts.min(threads);
         let cuts = self.widths().flat_map(|columns| {
             let most = (self.pixel_limit / columns).clamp(1, rows);
             (1..=most).flat_map(move |rows| (1..=splits).map(move |splits| Cut { rows, columns, splits }))
         });
         let cut = cuts.min_by_key(|&cut| self.cost(threads, cut)).expect("there is at least one cut");
-        let region = Extent {
-            channels: self.channels_of(cut.splits),
+        let schedule = Schedule {
+            workers: 1,
+            units: self.units,
+            splits: cut.splits,
             rows: (cut.rows * self.phases[0]).min(self.output[0]),
             columns: (cut.columns * self.phases[1]).min(self.output[1]),
         };
-        Schedule { workers: threads.min(self.regions(region)).max(1), region }
+        Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
     }
 
     /// Columns that regions may have: all, or a half, a quarter and so on in whole vectors, down to about two vectors; and
@@ -116,18 +118,15 @@ impl Demand {
         [0, 1].map(|axis| self.output[axis].div_ceil(self.phases[axis]))
     }
 
-    fn channels_of(&self, splits: usize) -> usize {
-        self.channels.div_ceil(splits).next_multiple_of(self.channel_grain).min(self.channels)
-    }
-
-    fn regions(&self, region: Extent) -> usize {
-        let pieces = self.output[0].div_ceil(region.rows) * self.output[1].div_ceil(region.columns);
-        self.batch * self.channels.div_ceil(region.channels) * pieces
+    fn regions(&self, schedule: &Schedule) -> usize {
+        let pieces = self.output[0].div_ceil(schedule.rows) * self.output[1].div_ceil(schedule.columns);
+        self.batch * schedule.splits * pieces
     }
 
     fn cost(&self, threads: usize, Cut { rows, columns, splits }: Cut) -> usize {
-        let (channels, sizes) = (self.channels_of(splits), self.phase_sizes());
-        let pieces = sizes[0].div_ceil(rows) * sizes[1].div_ceil(columns) * self.channels.div_ceil(channels);
+        let sizes = self.phase_sizes();
+        let channels = self.units.parts.div_ceil(splits) * self.units.most();
+        let pieces = sizes[0].div_ceil(rows) * sizes[1].div_ceil(columns) * splits;
         let rounds = (self.batch.max(1) * pieces).div_ceil(threads);
         let vectors = (rows * columns).div_ceil(self.lanes);
         let packed = columns.div_ceil(self.lanes) * self.taps.packed_rows(rows) * self.taps.kernel[1];
@@ -146,8 +145,7 @@ mod tests {
     fn dense(channels: usize, output: [usize; 2], macs: u64) -> Demand {
         Demand {
             batch: 1,
-            channels,
-            channel_grain: 13,
+            units: Parts::of_at_most(channels, 14),
             channels_per_group: channels,
             output,
             phases: [1, 1],
@@ -161,26 +159,27 @@ mod tests {
     #[test]
     fn small_work_stays_on_one_thread() {
         let schedule = dense(8, [8, 8], 10_000).schedule(8);
-        assert_eq!(schedule, Schedule { workers: 1, region: Extent { channels: 8, rows: 8, columns: 8 } });
+        assert_eq!((schedule.workers, schedule.splits, schedule.rows, schedule.columns), (1, 1, 8, 8));
     }
 
     #[test]
     fn regions_fill_vectors_and_threads() {
-        let Schedule { workers, region } = dense(64, [56, 56], 115_000_000).schedule(2);
-        assert_eq!((workers, region.channels), (2, 64));
-        let regions = 56usize.div_ceil(region.rows) * 56usize.div_ceil(region.columns);
-        assert_eq!(regions % 2, 0, "{region:?}");
+        let schedule = dense(64, [56, 56], 115_000_000).schedule(2);
+        assert_eq!((schedule.workers, schedule.splits), (2, 1));
+        let regions = 56usize.div_ceil(schedule.rows) * 56usize.div_ceil(schedule.columns);
+        assert_eq!(regions % 2, 0, "{schedule:?}");
     }
 
     #[test]
     fn few_pixels_are_split_by_channels() {
-        let Schedule { workers, region } = dense(512, [7, 7], 115_000_000).schedule(2);
-        assert_eq!((workers, region.channels, region.rows), (2, 260, 7));
+        let schedule = dense(512, [7, 7], 115_000_000).schedule(2);
+        assert_eq!((schedule.workers, schedule.splits, schedule.rows), (2, 2, 7));
+        assert!(schedule.region().channels < 270, "{schedule:?}");
     }
 
     #[test]
     fn long_rows_are_split() {
-        let Schedule { region, .. } = dense(4, [3, 100_000], 10_000_000).schedule(2);
+        let region = dense(4, [3, 100_000], 10_000_000).schedule(2).region();
         assert!(region.rows * region.columns <= 512, "{region:?}");
     }
 
@@ -188,12 +187,12 @@ mod tests {
     #[test]
     fn wide_images_are_cut_into_tiles() {
         for threads in [1, 2] {
-            let Schedule { region, .. } = dense(64, [1024, 1024], 10_000_000_000).schedule(threads);
-            assert!(region.rows >= 4 && region.columns % 16 == 0 && region.columns < 256, "{region:?}");
+            let region = dense(64, [1024, 1024], 10_000_000_000).schedule(threads).region();
+            assert!(region.rows >= 4 && region.columns.is_multiple_of(16) && region.columns < 256, "{region:?}");
         }
         let pointwise = Taps { kernel: [1, 1], channels: 64, classes: 1, distance: 1 };
-        let Schedule { region, .. } = Demand { taps: pointwise, ..dense(64, [224, 224], 200_000_000) }.schedule(1);
-        assert_eq!(region.columns, 224);
+        let demand = Demand { taps: pointwise, ..dense(64, [224, 224], 200_000_000) };
+        assert_eq!(demand.schedule(1).columns, 224);
     }
 
     /// Whatever the sizes, there is a schedule, and its regions are within the limit.
@@ -202,8 +201,9 @@ mod tests {
         for columns in (1..70).chain([100, 511, 512, 513, 1000, 4095, 1 << 20]) {
             for (rows, threads, limit) in [(1, 1, 512), (1, 3, 512), (40, 2, 512), (600, 8, 16), (33, 1, 64)] {
                 let demand = Demand { pixel_limit: limit, ..dense(64, [rows, columns], 1 << 40) };
-                let Schedule { workers, region } = demand.schedule(threads);
-                assert!(workers >= 1 && region.rows >= 1 && region.columns >= 1);
+                let schedule = demand.schedule(threads);
+                let region = schedule.region();
+                assert!(schedule.workers >= 1 && region.rows >= 1 && region.columns >= 1);
                 assert!(region.pixels() <= limit, "{region:?} for {rows}x{columns}");
             }
         }
@@ -212,8 +212,8 @@ mod tests {
     #[test]
     fn regions_respect_the_limit_and_the_phases() {
         let demand = Demand { phases: [2, 2], ..dense(64, [64, 64], 50_000_000) };
-        let Schedule { region, .. } = demand.schedule(2);
-        assert!(region.rows % 2 == 0 && region.columns % 2 == 0, "{region:?}");
+        let region = demand.schedule(2).region();
+        assert!(region.rows.is_multiple_of(2) && region.columns.is_multiple_of(2), "{region:?}");
         assert!(region.rows / 2 * region.columns / 2 <= 512, "{region:?}");
     }
 

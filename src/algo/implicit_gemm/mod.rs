@@ -33,12 +33,6 @@ pub(crate) struct Weights<T> {
 }
 
 impl<T: Element> Weights<T> {
-    /// The panels of a group that hold the given rows, which begin at a panel's first.
-    fn panels(&self, rows: &Range<usize>) -> Range<usize> {
-        let height = self.packed.panel_rows();
-        rows.start / height..rows.end.div_ceil(height)
-    }
-
     fn bias_of(&self, channels: Range<usize>) -> Option<&[T]> {
         self.bias.as_ref().map(|bias| &bias[channels])
     }
@@ -73,7 +67,7 @@ impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
 /// Elements of working memory for a region: packed pixels, and rows to hold an output that cannot be written to in place.
 pub(crate) fn scratch_len<T: Element>(weights: &Weights<T>, extent: Extent) -> usize {
     let pixels = extent.pixels().min(max_pixels::<T>());
-    let rows = extent.channels.min(weights.packed.rows()).min(STAGED_ROWS);
+    let rows = extent.channels.min(weights.packed.panels().total).min(STAGED_ROWS);
     packed_len(weights.packed.taps(), pixels) + rows * pixels
 }
 
@@ -92,7 +86,7 @@ pub(crate) fn run_region<T: Element, P: Source<T>>(
     let pixels = region.extent().pixels().min(max_pixels::<T>());
     let (packed, staged) = scratch.split_at_mut(packed_len(weights.packed.taps(), pixels));
     let size = piece_size::<T>(region.extent());
-    for_each_piece(region, output, size, weights.packed.rows(), |group, region, output| {
+    for_each_piece(region, output, size, weights.packed.panels().total, |group, region, output| {
         let source = source(group, &region);
         let mut job =
             Job { weights, activation, group, channels: region.channels, source: &source, packed: &mut *packed };
@@ -150,32 +144,48 @@ struct Job<'a, T, P> {
 }
 
 impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
-    fn gemm(&self, channels: Range<usize>) -> Gemm<'a, T, P> {
-        let group_start = self.group * self.weights.packed.rows();
+    /// The first channel of the group.
+    fn group_start(&self) -> usize {
+        self.group * self.weights.packed.panels().total
+    }
+
+    /// The panels of the group that hold the job's channels, which begin and end with panels.
+    fn panels(&self) -> Range<usize> {
+        let (panels, start) = (self.weights.packed.panels(), self.group_start());
+        panels.starting_at(self.channels.start - start)..panels.starting_at(self.channels.end - start)
+    }
+
+    fn gemm(&self, panels: Range<usize>, channels: Range<usize>) -> Gemm<'a, T, P> {
         Gemm {
             isa: self.weights.isa,
             weights: &self.weights.packed,
             group: self.group,
-            panels: self.weights.panels(&(channels.start - group_start..channels.end - group_start)),
+            panels,
             source: self.source,
             bias: self.weights.bias_of(channels),
         }
     }
 
     fn run_in_place(&mut self, rows: &mut DirectRows<'_, T>) {
-        self.gemm(self.channels.clone()).run(rows, self.packed);
+        self.gemm(self.panels(), self.channels.clone()).run(rows, self.packed);
         rows.activate(self.activation, self.channels.start);
     }
 
     /// For outputs whose pixels are not in one run of memory: computes rows in working memory and copies them out.
     fn run_staged(&mut self, output: ArrayViewMut3<'_, T>, staged: &mut [T]) {
-        let height = self.weights.packed.panel_rows();
-        let most = (STAGED_ROWS / height).max(1) * height;
+        let panels = self.weights.packed.panels();
+        let most = (STAGED_ROWS / panels.most()).max(1);
         let pixels = output.dim().1 * output.dim().2;
-        for (chunk, output) in chunks(output, 0, most) {
-            let channels = self.channels.start + chunk.start..self.channels.start + chunk.end;
-            let mut held = StagedRows::new(staged, chunk.len(), pixels);
-            self.gemm(channels.clone()).run(&mut held, self.packed);
+        let Range { start, end } = self.panels();
+        let mut rest = output;
+        for first in (start..end).step_by(most) {
+            let chunk = first..end.min(first + most);
+            let rows = panels.range(chunk.clone());
+            let channels = self.group_start() + rows.start..self.group_start() + rows.end;
+            let (output, others) = rest.split_at(Axis(0), rows.len());
+            rest = others;
+            let mut held = StagedRows::new(staged, rows.len(), pixels);
+            self.gemm(chunk, channels.clone()).run(&mut held, self.packed);
             held.activate(self.activation, channels.start);
             held.write(output);
         }
