@@ -135,11 +135,17 @@ impl<'a, T: Element> WindowSource<'a, T> {
             }
         }
         if end - start < self.columns {
-            self.pad(&row, span, to);
+            match self.mode {
+                PaddingMode::Zeros => {
+                    to[..start].iter_mut().for_each(|to| *to = T::ZERO);
+                    to[end..self.columns].iter_mut().for_each(|to| *to = T::ZERO);
+                }
+                _ => self.pad(&row, span, to),
+            }
         }
     }
 
-    /// The pixels of a row that lie on padding.
+    /// The pixels of a row that lie on padding which is not zero.
     fn pad(&self, row: &Row<'_, T>, span: &Span, to: &mut [T]) {
         for column in (0..span.inside.start).chain(span.inside.end..self.columns) {
             let from = span.first + (column * self.step[1]) as isize;
