@@ -9,8 +9,7 @@
 //!
 //! Everything is checked; a [`Problem`] can only be built valid, and nothing below it checks again.
 
-use crate::config::Conv2d;
-use crate::config::{Padding, PaddingMode, Pads};
+use crate::config::{Conv2d, Padding, PaddingMode, Pads};
 use crate::error::{Axis, Error, MAX_SIZE};
 
 /// The sizes of one call, validated.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{LAYOUTS, Layout, Random, TestElement, assert_same, bias_for, isas, laid_out, on_threads, spoiled};
+use common::{LAYOUTS, Layer, Layout, Random, TestElement, assert_same, bias_for, isas, laid_out, on_threads, spoiled};
 use ndarray::{Array4, s};
 use ndconv::{
     Activation, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, DepthwiseSeparableLayer,
@@ -99,6 +99,14 @@ fn check_into<T: TestElement>(
     }
 }
 
+/// Runs a layer on inputs of every layout, into outputs of every layout.
+fn check_layer<T: TestElement>(layer: &impl Layer<T>, input: &Array4<T>, want: &Array4<T>, what: &dyn std::fmt::Debug) {
+    for layout in LAYOUTS {
+        assert_same(&layer.run(&laid_out(input, layout)), want, &(what, layout));
+    }
+    check_into(want, what, |output, workspace| layer.run_into_with(input, output, workspace));
+}
+
 fn check_standard<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name: &str) {
     let mut random = Random::new(1);
     let input = random.array4::<T>([n, config.in_channels, h, w]);
@@ -107,13 +115,7 @@ fn check_standard<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name: 
     let want = reference::conv2d(config, &input, &weight, bias.as_deref()).expect(name);
     for isa in isas() {
         let layer = Conv2dLayer::with_options(config, &weight, bias.as_deref(), options(isa)).expect(name);
-        for layout in LAYOUTS {
-            let got = layer.run(&laid_out(&input, layout)).expect(name);
-            assert_same(&got, &want, &(name, isa, layout));
-        }
-        check_into(&want, &(name, isa), |output, workspace| {
-            layer.run_into_with(&input, output, workspace).expect(name);
-        });
+        check_layer(&layer, &input, &want, &(name, isa));
     }
     for layout in LAYOUTS {
         let got = ndconv::conv2d(config, &input, &laid_out(&weight, layout), bias.as_deref()).expect(name);
@@ -168,13 +170,7 @@ fn check_transposed<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name
     let want = reference::conv_transpose2d(config, &input, &weight, bias.as_deref()).expect(name);
     for isa in isas() {
         let layer = ConvTranspose2dLayer::with_options(config, &weight, bias.as_deref(), options(isa)).expect(name);
-        for layout in LAYOUTS {
-            let got = layer.run(&laid_out(&input, layout)).expect(name);
-            assert_same(&got, &want, &(name, isa, layout));
-        }
-        check_into(&want, &(name, isa), |output, workspace| {
-            layer.run_into_with(&input, output, workspace).expect(name);
-        });
+        check_layer(&layer, &input, &want, &(name, isa));
     }
     for layout in LAYOUTS {
         let got = ndconv::conv_transpose2d(config, &input, &laid_out(&weight, layout), bias.as_deref()).expect(name);
@@ -319,13 +315,7 @@ fn check_depthwise_separable<T: TestElement>(config: &Conv2d, [n, h, w]: [usize;
         let want = reference::depthwise_separable_conv2d(config, &input, weights, &between).expect("a result");
         for isa in isas() {
             let layer = DepthwiseSeparableLayer::new(config, weights, between.clone(), options(isa)).expect("a layer");
-            for layout in LAYOUTS {
-                let got = layer.run(&laid_out(&input, layout)).expect("a result");
-                assert_same(&got, &want, &(config, isa, layout));
-            }
-            check_into(&want, config, |output, workspace| {
-                layer.run_into_with(&input, output, workspace).expect("a result");
-            });
+            check_layer(&layer, &input, &want, &(config, isa));
         }
     }
 }
@@ -352,13 +342,7 @@ fn check_spatially_separable<T: TestElement>(config: &Conv2d, [n, h, w]: [usize;
     let want = reference::spatially_separable_conv2d(config, &input, weights).expect("a result");
     for isa in isas() {
         let layer = SpatiallySeparableLayer::new(config, weights, options(isa)).expect("a layer");
-        for layout in LAYOUTS {
-            let got = layer.run(&laid_out(&input, layout)).expect("a result");
-            assert_same(&got, &want, &(config, isa, layout));
-        }
-        check_into(&want, config, |output, workspace| {
-            layer.run_into_with(&input, output, workspace).expect("a result");
-        });
+        check_layer(&layer, &input, &want, &(config, isa));
     }
 }
 

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{LAYOUTS, Layout, Random, TestElement, assert_same, bias_for, isas, laid_out, on_threads, spoiled};
-use ndarray::{Array4, Axis, concatenate, s};
+use common::{LAYOUTS, Layer, Layout, Random, TestElement, assert_same, bias_for, isas, laid_out, on_threads, spoiled};
+use ndarray::{Array1, Array4, Axis, concatenate, s};
 use ndconv::{
     Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, Float, Isa, Options, Padding,
     PaddingMode, Workspace, conv_transpose2d, conv2d, reference,
@@ -76,34 +76,42 @@ fn affordable(case: &Case, macs: Result<u64, ndconv::Error>) -> bool {
     macs.is_ok_and(|macs| macs * (case.size[0] as u64) < AFFORDABLE)
 }
 
+struct Tensors<T> {
+    input: Array4<T>,
+    weight: Array4<T>,
+    bias: Option<Array1<T>>,
+}
+
+fn tensors<T: TestElement>(case: &Case, weight_shape: [usize; 4]) -> Tensors<T> {
+    let (Case { config, size: [n, h, w], .. }, mut random) = (case, Random::new(case.seed));
+    Tensors {
+        input: random.array4([*n, config.in_channels, *h, *w]),
+        weight: random.array4(weight_shape),
+        bias: bias_for(config, &mut random),
+    }
+}
+
+/// Runs a layer with the layouts and the threads of a case.
+fn check_layer<T: TestElement>(case: &Case, layer: &(impl Layer<T> + Sync), input: &Array4<T>, want: &Array4<T>) {
+    let (input, mut got) = (laid_out(input, case.layouts[0]), spoiled(want.dim().into(), case.layouts[2]));
+    on_threads(case.threads, || layer.run_into_with(&input, &mut got, &mut Workspace::new()));
+    assert_same(&got, want, case);
+}
+
 fn check_standard<T: TestElement>(case: &Case) {
-    let Case { config, size: [n, h, w], seed, isa, threads, layouts } = case;
-    let mut random = Random::new(*seed);
-    let input = random.array4::<T>([*n, config.in_channels, *h, *w]);
-    let weight = random.array4::<T>(config.weight_shape());
-    let bias = bias_for(config, &mut random);
-    let want = reference::conv2d(config, &input, &weight, bias.as_deref()).unwrap();
-    let weight = laid_out(&weight, layouts[1]);
-    let options = Options::new().isa(*isa);
-    let layer = Conv2dLayer::with_options(config, &weight, bias.as_deref(), options).unwrap();
-    let mut got = spoiled(want.dim().into(), layouts[2]);
-    on_threads(*threads, || layer.run_into(&laid_out(&input, layouts[0]), &mut got).unwrap());
-    assert_same(&got, &want, case);
+    let Tensors { input, weight, bias } = tensors::<T>(case, case.config.weight_shape());
+    let want = reference::conv2d(&case.config, &input, &weight, bias.as_deref()).unwrap();
+    let (weight, options) = (laid_out(&weight, case.layouts[1]), Options::new().isa(case.isa));
+    let layer = Conv2dLayer::with_options(&case.config, &weight, bias.as_deref(), options).unwrap();
+    check_layer(case, &layer, &input, &want);
 }
 
 fn check_transposed<T: TestElement>(case: &Case) {
-    let Case { config, size: [n, h, w], seed, isa, threads, layouts } = case;
-    let mut random = Random::new(*seed);
-    let input = random.array4::<T>([*n, config.in_channels, *h, *w]);
-    let weight = random.array4::<T>(config.transposed_weight_shape());
-    let bias = bias_for(config, &mut random);
-    let want = reference::conv_transpose2d(config, &input, &weight, bias.as_deref()).unwrap();
-    let weight = laid_out(&weight, layouts[1]);
-    let options = Options::new().isa(*isa);
-    let layer = ConvTranspose2dLayer::with_options(config, &weight, bias.as_deref(), options).unwrap();
-    let mut got = spoiled(want.dim().into(), layouts[2]);
-    on_threads(*threads, || layer.run_into(&laid_out(&input, layouts[0]), &mut got).unwrap());
-    assert_same(&got, &want, case);
+    let Tensors { input, weight, bias } = tensors::<T>(case, case.config.transposed_weight_shape());
+    let want = reference::conv_transpose2d(&case.config, &input, &weight, bias.as_deref()).unwrap();
+    let (weight, options) = (laid_out(&weight, case.layouts[1]), Options::new().isa(case.isa));
+    let layer = ConvTranspose2dLayer::with_options(&case.config, &weight, bias.as_deref(), options).unwrap();
+    check_layer(case, &layer, &input, &want);
 }
 
 fn check_deformable<T: TestElement + Float>(case: &Case, offset_groups: usize, masked: bool) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ndconv::ndarray::{Array1, Array3, Array4, Axis};
 use ndconv::{
     Activation, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, DepthwiseSeparableLayer,
-    DepthwiseSeparableWeights, Error, Options, Padding, SpatiallySeparableLayer, SpatiallySeparableWeights, Workspace,
+    DepthwiseSeparableWeights, Error, Options, SpatiallySeparableLayer, SpatiallySeparableWeights, Workspace,
     reference,
 };
 
@@ -106,34 +106,19 @@ impl Operation {
 
     /// The convolutions that make up the operation.
     fn steps(&self) -> Result<Vec<Conv2d>, Error> {
-        let config = self.config;
-        let (_, channels, height, width) = self.input.dim();
+        let (config, bias) = (&self.config, self.bias.as_deref());
+        let (_, _, height, width) = self.input.dim();
         Ok(match &self.weights {
-            Weights::DepthwiseSeparable { depthwise, .. } => {
-                let middle = depthwise.dim().0;
-                vec![
-                    Conv2d { out_channels: middle, groups: channels, bias: true, ..config },
-                    Conv2d::pointwise(middle, config.out_channels).groups(config.groups).bias(config.bias),
-                ]
+            Weights::DepthwiseSeparable { depthwise, depthwise_bias, pointwise, between } => {
+                let weights =
+                    DepthwiseSeparableWeights { depthwise, depthwise_bias: Some(depthwise_bias), pointwise, bias };
+                DepthwiseSeparableLayer::new(config, weights, between.clone(), Options::new())?.steps().to_vec()
             }
-            Weights::SpatiallySeparable { vertical, .. } => {
-                let middle = vertical.dim().0;
-                let ([kh, kw], [sh, sw], [dh, dw]) = (config.kernel, config.stride, config.dilation);
-                let pads = config.resolved_pads([height, width])?;
-                let (down, across) = ([pads.top, 0, pads.bottom, 0], [0, pads.left, 0, pads.right]);
-                let step = |kernel, stride, dilation, sides| Conv2d {
-                    kernel,
-                    stride,
-                    dilation,
-                    padding: Padding::Sides(sides),
-                    ..config
-                };
-                vec![
-                    Conv2d { out_channels: middle, bias: false, ..step([kh, 1], [sh, 1], [dh, 1], down) },
-                    Conv2d { in_channels: middle, ..step([1, kw], [1, sw], [1, dw], across) },
-                ]
+            Weights::SpatiallySeparable { vertical, horizontal } => {
+                let weights = SpatiallySeparableWeights { vertical, horizontal, bias };
+                SpatiallySeparableLayer::new(config, weights, Options::new())?.steps([height, width])?.to_vec()
             }
-            _ => vec![config],
+            _ => vec![*config],
         })
     }
 

@@ -131,3 +131,12 @@ pub(crate) fn chunks<T>(
         Some((start..start + size, piece))
     })
 }
+
+/// The groups that a range of channels runs over, each with the channels of it.
+pub(crate) fn by_group(channels: Range<usize>, per_group: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let groups = channels.start / per_group..channels.end.div_ceil(per_group);
+    groups.map(move |group| {
+        let start = channels.start.max(group * per_group);
+        (group, start..channels.end.min((group + 1) * per_group))
+    })
+}

@@ -12,7 +12,7 @@ const PACKED_BYTES: usize = 512 << 10;
 /// Most lanes of a vector, of any instruction set and element type that has vectors.
 const MAX_LANES: usize = 16;
 
-/// Elements behind the pixels of a tap that may be read, but count for nothing.
+/// Elements behind the pixels of a tap, and behind a weight panel, that may be read but count for nothing.
 pub(crate) const SPARE: usize = MAX_LANES;
 
 /// Pixels that are worked on at a time.

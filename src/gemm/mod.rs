@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The source is a virtual matrix: [`Source`] makes the block that is wanted, when it is wanted. The pixels are
-//! those of one region, few enough for the block to stay in cache: [`blocking::MAX_PIXELS`].
+//! those of one region, few enough for the block to stay in cache: [`blocking::max_pixels`].
 
 pub(crate) mod blocking;
 mod weights;

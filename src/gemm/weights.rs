@@ -2,11 +2,9 @@
 
 use core::ops::Range;
 
+use super::blocking::SPARE;
 use crate::element::Element;
 use crate::parts::Parts;
-
-/// Elements behind a panel that may be read, but count for nothing: a vector of any instruction set.
-const SPARE: usize = 16;
 
 /// `[group][block of taps][panel][tap][row]`: each panel of a block is one run of memory, and together they are
 /// exactly as many elements as the weight has.

@@ -4,8 +4,7 @@ use ndarray::{Array4, ArrayRef4};
 
 use super::standard::{conv2d, sizes};
 use crate::activation::Activation;
-use crate::config::Conv2d;
-use crate::config::Padding;
+use crate::config::{Conv2d, Padding};
 use crate::element::Element;
 use crate::error::Error;
 use crate::tensors::{DepthwiseSeparableWeights, SpatiallySeparableWeights};

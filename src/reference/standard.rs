@@ -3,8 +3,7 @@
 use ndarray::{Array4, ArrayRef1, ArrayRef4};
 
 use super::{Sum, expect};
-use crate::config::Conv2d;
-use crate::config::{Padding, PaddingMode};
+use crate::config::{Conv2d, Padding, PaddingMode};
 use crate::element::Element;
 use crate::error::{Axis, Error};
 

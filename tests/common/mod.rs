@@ -4,7 +4,10 @@
 use std::fmt::Debug;
 
 use ndarray::{Array, Array1, Array4, Dimension, Ix4, s};
-use ndconv::{Conv2d, Element, Isa};
+use ndconv::{
+    Conv2d, Conv2dLayer, ConvTranspose2dLayer, DepthwiseSeparableLayer, Element, Isa, SpatiallySeparableLayer,
+    Workspace,
+};
 
 /// An element type as the tests see it.
 pub(crate) trait TestElement: Element + Debug {
@@ -154,3 +157,23 @@ pub(crate) fn isas() -> Vec<Isa> {
         }
     }
 }
+
+/// A prepared layer on one input, of any kind.
+pub(crate) trait Layer<T> {
+    fn run(&self, input: &Array4<T>) -> Array4<T>;
+    fn run_into_with(&self, input: &Array4<T>, output: &mut Array4<T>, workspace: &mut Workspace<T>);
+}
+
+macro_rules! layers {
+    ($($layer:ident)*) => {$(
+        impl<T: TestElement> Layer<T> for $layer<T> {
+            fn run(&self, input: &Array4<T>) -> Array4<T> {
+                $layer::run(self, input).expect("a result")
+            }
+            fn run_into_with(&self, input: &Array4<T>, output: &mut Array4<T>, workspace: &mut Workspace<T>) {
+                $layer::run_into_with(self, input, output, workspace).expect("a result");
+            }
+        }
+    )*};
+}
+layers!(Conv2dLayer ConvTranspose2dLayer DepthwiseSeparableLayer SpatiallySeparableLayer);

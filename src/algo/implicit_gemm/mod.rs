@@ -14,14 +14,14 @@ use core::ops::Range;
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
-use crate::algo::{Extent, Region, Stage, chunks};
+use crate::algo::{Extent, Region, Stage, by_group, chunks};
 use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::blocking::{max_pixels, packed_len};
 use crate::gemm::{Gemm, PackedWeights, Source};
 use crate::simd::Isa;
 use image::WindowSource;
-pub(crate) use output::{DirectRows, StagedRows};
+use output::{DirectRows, StagedRows};
 pub(crate) use window::Window;
 
 /// What a convolution keeps from call to call.
@@ -112,12 +112,9 @@ fn for_each_piece<T>(
     mut run: impl FnMut(usize, Region, ArrayViewMut3<'_, T>),
 ) {
     let mut rest = output;
-    let mut first = region.channels.start;
-    while first < region.channels.end {
-        let group = first / per_group;
-        let channels = first..region.channels.end.min((group + 1) * per_group);
+    for (group, channels) in by_group(region.channels.clone(), per_group) {
         let (of_group, others) = rest.split_at(Axis(0), channels.len());
-        (rest, first) = (others, channels.end);
+        rest = others;
         for (rows, output) in chunks(of_group, 1, rows) {
             for (columns, output) in chunks(output, 2, columns) {
                 let within = |piece: &Range<usize>, start: usize| start + piece.start..start + piece.end;

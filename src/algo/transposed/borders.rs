@@ -10,7 +10,7 @@
 
 use ndarray::{ArrayView3, ArrayViewMut3};
 
-use crate::algo::{Extent, Region};
+use crate::algo::{Extent, Region, by_group};
 use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::geometry::Problem;
@@ -100,10 +100,7 @@ impl<T: Element> Borders<'_, T> {
         let [height, width] = self.kernel;
         let taps = height * width;
         let (in_channels, out_channels) = (self.problem.in_channels_per_group(), self.problem.out_channels_per_group());
-        let mut first = region.channels.start;
-        while first < region.channels.end {
-            let group = first / out_channels;
-            let channels = first..region.channels.end.min((group + 1) * out_channels);
+        for (group, channels) in by_group(region.channels.clone(), out_channels) {
             let within = channels.start - group * out_channels..channels.end - group * out_channels;
             let totals = &mut totals[channels.start - region.channels.start..][..channels.len()];
             let sums = &mut sums[..channels.len()];
@@ -121,7 +118,6 @@ impl<T: Element> Borders<'_, T> {
                 }
                 totals.iter_mut().zip(&*sums).for_each(|(total, sum)| *total = total.plus(*sum));
             }
-            first = channels.end;
         }
     }
 }
