@@ -4,7 +4,9 @@ use core::fmt::Debug;
 
 use num_traits::{One, Zero};
 
-use crate::kernels::gemm_tile::MultiplyPanel;
+use crate::kernels::channel_tile::MultiplyChannels;
+use crate::kernels::pixel_tile::MultiplyPixels;
+use crate::kernels::transpose::Transpose;
 use crate::simd::{Arithmetic, Isa, Kernel, Scalar, launch_on_all};
 
 /// An element of the tensors: `f32`, `f64`, or an integer from 8 to 64 bits.
@@ -25,10 +27,17 @@ pub trait Kernels: Arithmetic {
 
     /// Neither NaN nor infinite.
     fn finite(self) -> bool;
+    /// -0.0.
+    fn negative_zero(self) -> bool;
     /// The value of a smooth activation. Integers have none: see [`FLOATING`](Self::FLOATING).
     fn curve(self, curve: Curve) -> Self;
-    /// Runs [`MultiplyPanel`]. Not generic, so that it is compiled once, with this crate, and not in every crate that uses it.
-    fn multiply_panel(isa: Isa, panel: MultiplyPanel<'_, '_, Self>);
+    /// Runs [`MultiplyChannels`]. Like the next two it is not generic, so that it is compiled once, with this crate, and not in every
+    /// crate that uses it.
+    fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, Self>);
+    /// Runs [`MultiplyPixels`].
+    fn multiply_pixels(isa: Isa, kernel: MultiplyPixels<'_, '_, Self>);
+    /// Runs [`Transpose`].
+    fn transpose(isa: Isa, kernel: Transpose<'_, '_, Self>);
     /// Runs a kernel compiled for an instruction set.
     fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
 }
@@ -78,6 +87,11 @@ macro_rules! float {
                 self.is_finite()
             }
 
+            #[inline(always)]
+            fn negative_zero(self) -> bool {
+                self == 0.0 && self.is_sign_negative()
+            }
+
             fn curve(self, curve: Curve) -> Self {
                 // √(2/π)
                 const SLOPE: $type = 0.797_884_560_802_865_4_f64 as $type;
@@ -93,8 +107,16 @@ macro_rules! float {
                 }
             }
 
-            fn multiply_panel(isa: Isa, panel: MultiplyPanel<'_, '_, Self>) {
-                launch_on_all!(isa, panel)
+            fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, Self>) {
+                launch_on_all!(isa, kernel)
+            }
+
+            fn multiply_pixels(isa: Isa, kernel: MultiplyPixels<'_, '_, Self>) {
+                launch_on_all!(isa, kernel)
+            }
+
+            fn transpose(isa: Isa, kernel: Transpose<'_, '_, Self>) {
+                launch_on_all!(isa, kernel)
             }
 
             #[inline]
@@ -135,12 +157,25 @@ macro_rules! integers {
                 true
             }
 
+            #[inline(always)]
+            fn negative_zero(self) -> bool {
+                false
+            }
+
             fn curve(self, curve: Curve) -> Self {
                 unreachable!("layers refuse {curve:?} for integers")
             }
 
-            fn multiply_panel(_: Isa, panel: MultiplyPanel<'_, '_, Self>) {
-                panel.run(Scalar);
+            fn multiply_channels(_: Isa, kernel: MultiplyChannels<'_, '_, Self>) {
+                kernel.run(Scalar);
+            }
+
+            fn multiply_pixels(_: Isa, kernel: MultiplyPixels<'_, '_, Self>) {
+                kernel.run(Scalar);
+            }
+
+            fn transpose(_: Isa, kernel: Transpose<'_, '_, Self>) {
+                kernel.run(Scalar);
             }
 
             #[inline]

@@ -1,42 +1,35 @@
-//! A length cut into parts that are as even as can be.
+//! A length cut into parts.
 
 use core::ops::Range;
 
-/// `total` things in `parts` parts, whose sizes differ by one at most; the larger ones come first.
+/// `total` things in chunks of `size`, the last one maybe smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Parts {
+pub(crate) struct Chunks {
     pub(crate) total: usize,
-    pub(crate) parts: usize,
+    pub(crate) size: usize,
 }
 
-impl Parts {
-    /// As few parts of at most `most` as can be.
-    pub(crate) fn of_at_most(total: usize, most: usize) -> Self {
-        Parts { total, parts: total.div_ceil(most) }
+impl Chunks {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.total.div_ceil(self.size)
     }
 
-    /// Where a part begins; the total for the one behind the last.
-    pub(crate) fn start(&self, part: usize) -> usize {
-        let (size, larger) = (self.total / self.parts, self.total % self.parts);
-        part * size + part.min(larger)
+    /// What some consecutive chunks hold.
+    pub(crate) fn range(&self, chunks: Range<usize>) -> Range<usize> {
+        (chunks.start * self.size).min(self.total)..(chunks.end * self.size).min(self.total)
     }
 
-    /// What some consecutive parts hold.
-    pub(crate) fn range(&self, parts: Range<usize>) -> Range<usize> {
-        self.start(parts.start)..self.start(parts.end)
+    /// The chunks that make up a range, which begins and ends with chunks.
+    pub(crate) fn within(&self, range: Range<usize>) -> Range<usize> {
+        range.start / self.size..range.end.div_ceil(self.size)
     }
+}
 
-    /// The part that begins at a position.
-    pub(crate) fn starting_at(&self, position: usize) -> usize {
-        let (size, larger) = (self.total / self.parts, self.total % self.parts);
-        let in_larger = larger * (size + 1);
-        if position <= in_larger { position / (size + 1) } else { larger + (position - in_larger) / size }
-    }
-
-    /// The size of the largest part.
-    pub(crate) fn most(&self) -> usize {
-        self.total.div_ceil(self.parts)
-    }
+/// One of `parts` parts of `total` things, whose sizes differ by one at most; the larger ones come first.
+pub(crate) fn even_part(total: usize, parts: usize, part: usize) -> Range<usize> {
+    let start = |part: usize| part * (total / parts) + part.min(total % parts);
+    start(part)..start(part + 1)
 }
 
 #[cfg(test)]
@@ -44,18 +37,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_even_and_cover_the_total() {
-        for total in 1..200 {
-            for most in 1..20 {
-                let parts = Parts::of_at_most(total, most);
-                assert!(parts.most() <= most);
-                assert_eq!((parts.start(0), parts.start(parts.parts)), (0, total));
-                for part in 0..parts.parts {
-                    let range = parts.range(part..part + 1);
-                    assert!(range.len() == parts.most() || range.len() + 1 == parts.most());
-                    assert_eq!(parts.starting_at(range.start), part);
+    fn chunks_cover_the_total() {
+        for total in 1..100 {
+            for size in 1..20 {
+                let chunks = Chunks { total, size };
+                let mut end = 0;
+                for chunk in 0..chunks.count() {
+                    let range = chunks.range(chunk..chunk + 1);
+                    assert_eq!(range.start, end);
+                    assert!(range.len() == size || (range.len() < size && range.end == total));
+                    assert_eq!(chunks.within(range.clone()), chunk..chunk + 1);
+                    end = range.end;
                 }
-                assert_eq!(parts.starting_at(total), parts.parts);
+                assert_eq!(end, total);
+            }
+        }
+    }
+
+    #[test]
+    fn even_parts_cover_the_total() {
+        for total in 1..100 {
+            for parts in 1..20 {
+                let sizes: Vec<usize> = (0..parts).map(|part| even_part(total, parts, part).len()).collect();
+                assert_eq!(sizes.iter().sum::<usize>(), total);
+                assert!(sizes.is_sorted_by(|a, b| a >= b) && sizes[0] - sizes[parts - 1] <= 1, "{sizes:?}");
+                assert_eq!(even_part(total, parts, parts - 1).end, total);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Working memory: a constant per thread, which the caller may keep from call to call.
 
 use crate::element::Element;
+use crate::gemm::Lists;
 
 /// A cache line, and a vector of the widest instruction set.
 const ALIGNMENT: usize = 64;
@@ -46,7 +47,7 @@ impl<T: Element> Workspace<T> {
     /// Buffers of at least `len` elements, one for each worker.
     pub(crate) fn buffers(&mut self, workers: usize, len: usize) -> &mut [Buffer<T>] {
         if self.buffers.len() < workers {
-            self.buffers.resize_with(workers, || Buffer { storage: Vec::new() });
+            self.buffers.resize_with(workers, || Buffer { storage: Vec::new(), lists: Lists::default() });
         }
         let buffers = &mut self.buffers[..workers];
         buffers.iter_mut().for_each(|buffer| buffer.reserve(len));
@@ -64,6 +65,27 @@ impl<T: Element> Default for Workspace<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct Buffer<T> {
     storage: Vec<T>,
+    lists: Lists,
+}
+
+/// A worker's memory, as much as a call asked for.
+pub(crate) struct Scratch<'a, T> {
+    /// Aligned to a cache line.
+    pub(crate) elements: &'a mut [T],
+    pub(crate) lists: &'a mut Lists,
+}
+
+impl<T> Scratch<'_, T> {
+    /// For one of several users, one after the other.
+    pub(crate) fn reborrow(&mut self) -> Scratch<'_, T> {
+        Scratch { elements: self.elements, lists: self.lists }
+    }
+
+    /// The first `len` elements, and the rest.
+    pub(crate) fn split(&mut self, len: usize) -> (&mut [T], Scratch<'_, T>) {
+        let (first, rest) = self.elements.split_at_mut(len);
+        (first, Scratch { elements: rest, lists: self.lists })
+    }
 }
 
 impl<T: Element> Buffer<T> {
@@ -74,9 +96,8 @@ impl<T: Element> Buffer<T> {
         }
     }
 
-    /// The elements, aligned to a cache line.
-    pub(crate) fn elements(&mut self) -> &mut [T] {
+    pub(crate) fn scratch(&mut self) -> Scratch<'_, T> {
         let skip = self.storage.as_ptr().align_offset(ALIGNMENT).min(self.storage.len());
-        &mut self.storage[skip..]
+        Scratch { elements: &mut self.storage[skip..], lists: &mut self.lists }
     }
 }

@@ -27,7 +27,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("parts", vec![]),
         ("tensors", vec![]),
         ("parallel", vec![]),
-        ("scratch", vec!["element"]),
+        ("scratch", vec!["element", "gemm"]),
         ("reference", vec!["activation", "config", "element", "error", "numerics", "tensors"]),
     ])
 }

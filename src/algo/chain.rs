@@ -6,6 +6,7 @@ use core::ops::Range;
 
 use crate::algo::{Extent, Region, Stage};
 use crate::element::Element;
+use crate::scratch::Scratch;
 
 /// `second(first(input))`.
 pub(crate) struct Chain<A, B> {
@@ -36,9 +37,9 @@ impl<T: Element, A: Stage<T>, B: Stage<T>> Stage<T> for Chain<A, B> {
         middle.channels * middle.pixels() + inner
     }
 
-    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: &mut [T]) {
+    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, mut scratch: Scratch<'_, T>) {
         let Extent { channels, rows, columns } = self.middle(region.extent());
-        let (held, scratch) = scratch.split_at_mut(channels * rows * columns);
+        let (held, mut scratch) = scratch.split(channels * rows * columns);
         let mut middle = ArrayViewMut3::from_shape((channels, rows, columns), held).expect("as long as its shape");
         let [top, left] = [region.rows.start * self.stride[0], region.columns.start * self.stride[1]];
         let first = Region {
@@ -47,7 +48,7 @@ impl<T: Element, A: Stage<T>, B: Stage<T>> Stage<T> for Chain<A, B> {
             rows: top..top + rows,
             columns: left..left + columns,
         };
-        self.first.run(input, &first, middle.view_mut(), scratch);
+        self.first.run(input, &first, middle.view_mut(), scratch.reborrow());
         let inside = |column: usize| column.saturating_sub(left).min(columns);
         let (start, end) = (inside(self.columns.start), inside(self.columns.end));
         middle.slice_mut(s![.., .., ..start]).fill(T::ZERO);

@@ -14,8 +14,9 @@ use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3, ArrayViewMut4, Axis};
 
 use crate::element::Element;
 use crate::parallel;
-use crate::parts::Parts;
-use crate::scratch::Workspace;
+use crate::gemm::blocking::Lanes;
+use crate::parts::{Chunks, even_part};
+use crate::scratch::{Scratch, Workspace};
 
 /// A rectangle of the output of one sample, for a range of channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub(crate) trait Stage<T>: Sync {
     fn scratch_len(&self, extent: Extent) -> usize;
 
     /// Computes a region. `input` is the whole sample, `output` exactly the region.
-    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: &mut [T]);
+    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>);
 }
 
 /// How [`drive`] splits an output into regions, and on how many threads.
@@ -60,18 +61,20 @@ pub(crate) trait Stage<T>: Sync {
 pub(crate) struct Schedule {
     pub(crate) workers: usize,
     /// Channels in units that stay together.
-    pub(crate) units: Parts,
+    pub(crate) units: Chunks,
     /// Into how many runs of units the channels are split.
     pub(crate) splits: usize,
     /// Rows and columns of a region; fewer at the ends.
     pub(crate) rows: usize,
     pub(crate) columns: usize,
+    /// What the lanes of the register tiles are.
+    pub(crate) lanes: Lanes,
 }
 
 impl Schedule {
     /// The channels of one split.
     fn channels(&self, split: usize) -> Range<usize> {
-        self.units.range(Parts { total: self.units.parts, parts: self.splits }.range(split..split + 1))
+        self.units.range(even_part(self.units.count(), self.splits, split))
     }
 
     /// The size of the largest region.
@@ -108,7 +111,7 @@ pub(crate) fn drive<T: Element>(
     });
     let buffers = workspace.buffers(schedule.workers, stage.scratch_len(schedule.region()));
     parallel::for_each(regions, buffers, |(region, output), buffer| {
-        stage.run(input.index_axis_move(Axis(0), region.sample), &region, output, buffer.elements());
+        stage.run(input.index_axis_move(Axis(0), region.sample), &region, output, buffer.scratch());
     });
 }
 

@@ -1,56 +1,91 @@
-//! How much of the matrices is worked on at a time.
+//! The sizes of what is worked on at a time.
 
 use crate::element::Element;
-use crate::numerics::SUMMATION_BLOCK;
-use crate::parts::Parts;
+use crate::kernels::{channel_tile, pixel_tile};
+use crate::parts::Chunks;
 use crate::simd::{Isa, Kernel, Simd};
 
-/// Bytes of packed pixels that are reused by all rows: they stay in L2 (half of the 1 MiB or more that
-/// current cores have) while a weight panel stays in L1. Set with `cargo bench --bench layers`.
-const PACKED_BYTES: usize = 512 << 10;
+/// Elements behind the pixels of a tap, and behind a weight panel, that may be read but count for nothing: a vector of any
+/// instruction set.
+pub(crate) const SPARE: usize = 16;
 
-/// Most lanes of a vector, of any instruction set and element type that has vectors.
-const MAX_LANES: usize = 16;
-
-/// Elements behind the pixels of a tap, and behind a weight panel, that may be read but count for nothing.
-pub(crate) const SPARE: usize = MAX_LANES;
-
-/// Pixels that are worked on at a time.
-pub(crate) const fn max_pixels<T>() -> usize {
-    PACKED_BYTES / (SUMMATION_BLOCK * size_of::<T>())
-}
-
-/// Elements of scratch that a [`Gemm`](super::Gemm) over so many taps and pixels packs into at most.
-pub(crate) const fn packed_len(taps: usize, pixels: usize) -> usize {
-    let taps = if taps < SUMMATION_BLOCK { taps } else { SUMMATION_BLOCK };
-    // Every tap may begin at a whole vector, and behind the last one a vector may be read or written.
-    taps * (pixels + MAX_LANES) + SPARE
-}
-
-/// The register tile of an instruction set for an element type.
+/// What the lanes of a register tile are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tile {
-    /// Output channels.
-    pub(crate) rows: usize,
-    /// Pixels in a vector.
-    pub(crate) lanes: usize,
+pub(crate) enum Lanes {
+    /// Output channels: [`channel_tile`].
+    Channels,
+    /// Pixels: [`pixel_tile`].
+    Pixels,
 }
 
-impl Tile {
-    pub(crate) fn of<T: Element>(isa: Isa) -> Tile {
+/// The register tiles of an instruction set for an element type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TileShape {
+    /// Elements of a vector.
+    pub(crate) lanes: usize,
+    /// Output channels of a weight panel.
+    panel: usize,
+    registers: usize,
+    rows: usize,
+}
+
+impl TileShape {
+    pub(crate) fn of<T: Element>(isa: Isa) -> TileShape {
         struct Shape;
         impl<T: Copy> Kernel<T> for Shape {
-            type Output = Tile;
+            type Output = TileShape;
             #[inline(always)]
-            fn run<S: Simd<T>>(self, _: S) -> Tile {
-                Tile { rows: S::TILE_ROWS, lanes: S::LANES }
+            fn run<S: Simd<T>>(self, _: S) -> TileShape {
+                let panel = S::PANEL_VECTORS * S::LANES;
+                TileShape { lanes: S::LANES, panel, registers: S::REGISTERS, rows: S::TILE_ROWS }
             }
         }
         T::launch(isa, Shape)
     }
 
-    /// So many rows in weight panels.
-    pub(crate) fn panels(self, rows: usize) -> Parts {
-        Parts::of_at_most(rows, self.rows)
+    /// So many output channels in weight panels.
+    pub(crate) fn panels(self, channels: usize) -> Chunks {
+        Chunks { total: channels, size: self.panel }
+    }
+
+    /// Most pixels of a tile, for weights with so many output channels in a group.
+    pub(crate) fn pixels(self, lanes: Lanes, channels: usize) -> usize {
+        let rows = channels.min(self.panel);
+        match lanes {
+            Lanes::Channels => channel_tile::most_pixels(self.registers, rows.div_ceil(self.lanes)),
+            Lanes::Pixels => {
+                self.lanes * pixel_tile::most_vectors(self.registers, pixel_tile::tile_rows(self.rows, rows))
+            }
+        }
+    }
+
+    /// Multiply-adds of vectors that a tap costs for a run of pixels and all channels of a group, counting those that a small tile waits
+    /// for: for each other, as if it had `latency`, or for what it loads.
+    pub(crate) fn tap_cost(self, lanes: Lanes, channels: usize, run: usize, latency: usize) -> usize {
+        let most = self.pixels(lanes, channels);
+        let tile = |rows: usize, vectors: usize| (rows * vectors).max(latency).max(rows + vectors);
+        match lanes {
+            Lanes::Channels => {
+                let (parts, vectors) = (run.div_ceil(most), channels.div_ceil(self.lanes));
+                let (whole, rest) = (channels / self.panel, channels % self.panel);
+                let pixels = run.div_ceil(parts);
+                let panels = whole * tile(pixels, self.panel / self.lanes);
+                let last = if rest > 0 { tile(pixels, rest.div_ceil(self.lanes)) } else { 0 };
+                let all = (panels + last) * parts;
+                // Even parts: some have a pixel less.
+                all - (parts * pixels - run) * vectors.min(all / (parts * pixels).max(1))
+            }
+            Lanes::Pixels => {
+                let rows = pixel_tile::tile_rows(self.rows, channels.min(self.panel));
+                let (whole, rest) = (run / most, (run % most).div_ceil(self.lanes));
+                let last = if rest > 0 { tile(rows, rest) } else { 0 };
+                (whole * tile(rows, most / self.lanes) + last) * channels.div_ceil(rows)
+            }
+        }
+    }
+
+    /// Channels of a group in whole vectors: what the sums of a pixel take.
+    pub(crate) fn padded(self, channels: usize) -> usize {
+        channels.next_multiple_of(self.lanes)
     }
 }

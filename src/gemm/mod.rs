@@ -3,13 +3,13 @@
 //! ```text
 //! for block of taps:                        # at most 256, fixed by the numerics
 //!     pack the source's pixels for the block     → scratch
-//!     for panel of weight rows:                  # stays in L1
-//!         for tile of pixels:                    # streams from L2
-//!             multiply, add to the output        → kernels::gemm_tile
+//!     for panel of weight rows:                  # one or two vectors of output channels
+//!         for tile of pixels:                    # a few, in registers
+//!             multiply, add to the sums        → kernels::channel_tile, kernels::pixel_tile
 //! ```
 //!
 //! The source is a virtual matrix: [`Source`] makes the block that is wanted, when it is wanted. The pixels are
-//! those of one region, few enough for the block to stay in cache: [`blocking::max_pixels`].
+//! those of one region, few enough for the block to stay in cache.
 
 pub(crate) mod blocking;
 mod weights;
@@ -17,44 +17,94 @@ mod weights;
 use core::ops::Range;
 
 use crate::element::Element;
-use crate::kernels::gemm_tile::{MultiplyPanel, Start};
+use crate::kernels::channel_tile::MultiplyChannels;
+use crate::kernels::pixel_tile::MultiplyPixels;
+use crate::kernels::tile::{Block, Clip, Tap, Tile};
+use crate::kernels::transpose::Transpose;
 use crate::numerics::SUMMATION_BLOCK;
+use crate::parts::even_part;
 use crate::simd::{Isa, Kernel, Simd};
+use blocking::{Lanes, TileShape};
 pub(crate) use weights::PackedWeights;
 
 /// A block of a virtual matrix in working memory.
 ///
-/// Tap `k`'s pixels follow each other from `offsets[k]` on. Where taps see the same pixels at a distance, they may share
-/// them. What lies behind the last pixel of a tap may be anything.
+/// Tap `k`'s value for the first pixel lies at `offsets[k]`, and those for the others at a distance that is the same for all taps: see
+/// [`Runs`]. Where taps see the same pixels at a distance, they may share them.
 pub(crate) struct Packed<'a, T> {
-    /// [`blocking::packed_len`] elements.
     pub(crate) data: &'a mut [T],
     /// One for each tap of the block.
     pub(crate) offsets: &'a mut [u32],
 }
 
+/// How the pixels of a region lie in memory: `count` runs of `len`, each `pitch` elements behind the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Runs {
+    pub(crate) count: usize,
+    pub(crate) len: usize,
+    pub(crate) pitch: usize,
+}
+
+/// Which taps some neighbouring pixels see, where those on zero padding are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sight {
+    /// Rows and columns of taps that any of the pixels sees inside the image.
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
+    /// Columns of taps that all of the pixels see inside the image.
+    pub(crate) whole: Range<usize>,
+}
+
 /// A virtual matrix `[taps][pixels]`, made a block at a time.
 pub(crate) trait Source<T: Copy> {
+    /// How the pixels of each tap lie.
+    fn runs(&self) -> Runs;
+
     /// Where memory holds the given taps of all pixels already, as in [`Packed`] and with [`blocking::SPARE`] elements behind
     /// the last one: that memory, and the taps' offsets in it.
     fn in_place(&self, taps: Range<usize>, offsets: &mut [u32]) -> Option<&[T]>;
 
     /// Makes the given taps of all pixels.
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>);
+
+    /// What pixels of a run see, if some taps may be left out.
+    fn sight(&self, run: usize, pixels: Range<usize>) -> Option<Sight>;
+
+    /// Lists those taps of a block that are in sight.
+    fn list(&self, sight: &Sight, taps: Range<usize>, offsets: &[u32], list: &mut Vec<Tap>);
 }
 
-/// Rows of output that a [`Gemm`] adds to: one element for each pixel of the source.
+/// Rows of output that a [`Gemm`] writes to: one element for each pixel of the source.
 pub(crate) trait Rows<T> {
     /// Calls `with` on the rows `first..first + count`.
     fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]]));
 }
 
 /// Most rows in a weight panel, of any instruction set.
-pub(crate) const MAX_PANEL_ROWS: usize = 14;
+pub(crate) const MAX_PANEL_ROWS: usize = 32;
+
+/// What a [`Gemm`] notes down on its way; kept from call to call for its memory's sake.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lists {
+    tiles: Vec<Tile>,
+    sights: Vec<Option<Sight>>,
+    taps: Vec<Tap>,
+    ends: Vec<u32>,
+}
+
+/// Working memory of a [`Gemm`].
+pub(crate) struct Memory<'a, T> {
+    /// For [`Packed`].
+    pub(crate) packed: &'a mut [T],
+    /// With channels as lanes an element for each pixel and channel, in whole vectors.
+    pub(crate) sums: &'a mut [T],
+    pub(crate) lists: &'a mut Lists,
+}
 
 /// One group's matrix product, or some of its row panels.
 pub(crate) struct Gemm<'a, T, P> {
     pub(crate) isa: Isa,
+    pub(crate) lanes: Lanes,
     pub(crate) weights: &'a PackedWeights<T>,
     pub(crate) group: usize,
     /// Which panels of the group's rows.
@@ -66,34 +116,111 @@ pub(crate) struct Gemm<'a, T, P> {
 
 impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// Computes all pixels. Row 0 of `output` is the first row of the first panel.
-    pub(crate) fn run(&self, output: &mut impl Rows<T>, scratch: &mut [T]) {
+    pub(crate) fn run(&self, output: &mut impl Rows<T>, memory: Memory<'_, T>) {
+        let Memory { packed: scratch, sums, lists } = memory;
         let zeros = [T::ZERO; MAX_PANEL_ROWS];
         let mut offsets = [0; SUMMATION_BLOCK];
         let panels = self.weights.panels();
-        let first_row = panels.start(self.panels.start);
+        let first_row = panels.range(self.panels.clone()).start;
+        let shape = TileShape::of::<T>(self.isa);
+        let pixels = self.lay_tiles(shape.pixels(self.lanes, panels.total), lists);
         for (index, taps) in self.weights.blocks().enumerate() {
             let offsets = &mut offsets[..taps.len()];
-            let pixels = match self.source.in_place(taps.clone(), offsets) {
-                Some(pixels) => pixels,
+            let memory = match self.source.in_place(taps.clone(), offsets) {
+                Some(memory) => memory,
                 None => {
                     let packed = Packed { data: &mut *scratch, offsets: &mut *offsets };
-                    T::launch(self.isa, PackBlock { source: self.source, taps, packed });
+                    T::launch(self.isa, PackBlock { source: self.source, taps: taps.clone(), packed });
                     &*scratch
                 }
             };
+            self.list_taps(taps, offsets, lists);
             for panel in self.panels.clone() {
                 let rows = panels.range(panel..panel + 1);
                 let (first, rows) = (rows.start - first_row, rows.len());
-                let start = match (index, self.bias) {
-                    (0, Some(bias)) => Start::Bias(&bias[first..first + rows]),
-                    (0, None) => Start::Bias(&zeros[..rows]),
-                    _ => Start::Output,
+                let block = Block {
+                    weights: self.weights.panel(self.group, index, panel),
+                    rows,
+                    pixels: memory,
+                    tiles: &lists.tiles,
+                    taps: &lists.taps,
+                    ends: &lists.ends,
+                    bias: match (index, self.bias) {
+                        (0, Some(bias)) => Some(&bias[first..first + rows]),
+                        (0, None) => Some(&zeros[..rows]),
+                        _ => None,
+                    },
                 };
-                let weights = self.weights.panel(self.group, index, panel);
-                output.with_rows(first, rows, |rows| {
-                    T::multiply_panel(self.isa, MultiplyPanel { weights, pixels, offsets, start, rows });
+                match self.lanes {
+                    Lanes::Pixels => output.with_rows(first, rows, |rows| {
+                        T::multiply_pixels(self.isa, MultiplyPixels { block, rows });
+                    }),
+                    Lanes::Channels => {
+                        let sums = &mut sums[shape.padded(first) * pixels..][..shape.padded(rows) * pixels];
+                        let ahead = self.ahead(index, panel);
+                        T::multiply_channels(self.isa, MultiplyChannels { block, sums: &mut *sums, ahead });
+                        if index + 1 == self.weights.blocks().len() {
+                            output.with_rows(first, rows, |rows| T::transpose(self.isa, Transpose { sums, rows }));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The weights that are wanted after those of a panel.
+    fn ahead(&self, block: usize, panel: usize) -> &[T] {
+        if panel + 1 < self.panels.end {
+            self.weights.panel(self.group, block, panel + 1)
+        } else if block + 1 < self.weights.blocks().len() {
+            self.weights.panel(self.group, block + 1, self.panels.start)
+        } else {
+            self.weights.panel(self.group, block, panel)
+        }
+    }
+
+    /// Cuts the runs of pixels into tiles and notes which taps each may see. Returns the number of pixels.
+    fn lay_tiles(&self, most: usize, Lists { tiles, sights, .. }: &mut Lists) -> usize {
+        let Runs { count, len, pitch } = self.source.runs();
+        tiles.clear();
+        sights.clear();
+        let parts = len.div_ceil(most);
+        for run in 0..count {
+            for part in 0..parts {
+                let pixels = match self.lanes {
+                    Lanes::Channels => even_part(len, parts, part),
+                    Lanes::Pixels => part * most..len.min((part + 1) * most),
+                };
+                let sight = self.source.sight(run, pixels.clone());
+                let list = sights.iter().rposition(|seen| *seen == sight).unwrap_or_else(|| {
+                    sights.push(sight);
+                    sights.len() - 1
+                });
+                tiles.push(Tile {
+                    place: (run * pitch + pixels.start) as u32,
+                    pixel: (run * len + pixels.start) as u32,
+                    len: pixels.len() as u32,
+                    taps: list as u32,
                 });
             }
+        }
+        count * len
+    }
+
+    /// Lists the taps of a block, for each kind of tile.
+    fn list_taps(&self, block: Range<usize>, offsets: &[u32], Lists { sights, taps, ends, .. }: &mut Lists) {
+        taps.clear();
+        ends.clear();
+        for sight in sights.iter() {
+            match sight {
+                Some(sight) => self.source.list(sight, block.clone(), offsets, taps),
+                None => taps.extend(offsets.iter().zip(0..).map(|(&pixels, weight)| Tap {
+                    pixels,
+                    weight,
+                    clip: Clip::Nothing,
+                })),
+            }
+            ends.push(taps.len() as u32);
         }
     }
 }

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::blocking::SPARE;
 use crate::element::Element;
-use crate::parts::Parts;
+use crate::parts::Chunks;
 
 /// `[group][block of taps][panel][tap][row]`: each panel of a block is one run of memory, and together they are
 /// exactly as many elements as the weight has.
@@ -13,25 +13,26 @@ pub(crate) struct PackedWeights<T> {
     data: Vec<T>,
     groups: usize,
     /// The rows of each group, in panels.
-    panels: Parts,
+    panels: Chunks,
     /// Where each block of taps ends; the first starts at 0.
     block_ends: Vec<usize>,
+    finite: bool,
 }
 
 impl<T: Element> PackedWeights<T> {
     /// Packs `weight(group, row, tap)`. Blocks of taps end at `block_ends`, the last with the last tap.
     pub(crate) fn new(
         groups: usize,
-        panels: Parts,
+        panels: Chunks,
         block_ends: Vec<usize>,
         weight: impl Fn(usize, usize, usize) -> T,
     ) -> Self {
         let taps = block_ends.last().copied().unwrap_or(0);
-        let mut packed = PackedWeights { data: Vec::new(), groups, panels, block_ends };
+        let mut packed = PackedWeights { data: Vec::new(), groups, panels, block_ends, finite: true };
         let mut data = Vec::with_capacity(groups * panels.total * taps + SPARE);
         for group in 0..groups {
             for block in packed.blocks() {
-                for panel in 0..panels.parts {
+                for panel in 0..panels.count() {
                     let panel = panels.range(panel..panel + 1);
                     for tap in block.clone() {
                         data.extend(panel.clone().map(|row| weight(group, row, tap)));
@@ -40,8 +41,14 @@ impl<T: Element> PackedWeights<T> {
             }
         }
         data.resize(data.len() + SPARE, T::ZERO);
+        packed.finite = data.iter().all(|weight| weight.finite());
         packed.data = data;
         packed
+    }
+
+    /// Whether all of them are finite.
+    pub(crate) fn finite(&self) -> bool {
+        self.finite
     }
 
     /// Taps in all.
@@ -50,9 +57,13 @@ impl<T: Element> PackedWeights<T> {
     }
 
     /// The blocks of taps, in order.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        let starts = core::iter::once(0).chain(self.block_ends.iter().copied());
-        starts.zip(&self.block_ends).map(|(start, &end)| start..end)
+    pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
+        (0..self.block_ends.len()).map(|block| self.block(block))
+    }
+
+    fn block(&self, block: usize) -> Range<usize> {
+        let start = if block == 0 { 0 } else { self.block_ends[block - 1] };
+        start..self.block_ends[block]
     }
 
     pub(crate) fn groups(&self) -> usize {
@@ -60,14 +71,13 @@ impl<T: Element> PackedWeights<T> {
     }
 
     /// The rows of each group, in panels.
-    pub(crate) fn panels(&self) -> Parts {
+    pub(crate) fn panels(&self) -> Chunks {
         self.panels
     }
 
     /// `[tap][row]` of one panel in one block, and at least [`SPARE`] elements behind it.
     pub(crate) fn panel(&self, group: usize, block: usize, panel: usize) -> &[T] {
-        let start = if block == 0 { 0 } else { self.block_ends[block - 1] };
-        let taps = self.block_ends[block] - start;
+        let (start, taps) = (self.block(block).start, self.block(block).len());
         let rows = self.panels.range(panel..panel + 1);
         let before = group * self.panels.total * self.taps() + self.panels.total * start + rows.start * taps;
         &self.data[before..before + taps * rows.len() + SPARE]

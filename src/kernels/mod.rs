@@ -1,5 +1,8 @@
 //! Micro-kernels: written once over [`Simd`](crate::simd::Simd), on slices, single-threaded, without allocation.
 
 pub(crate) mod axpy;
+pub(crate) mod channel_tile;
 pub(crate) mod copy;
-pub(crate) mod gemm_tile;
+pub(crate) mod pixel_tile;
+pub(crate) mod tile;
+pub(crate) mod transpose;

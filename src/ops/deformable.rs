@@ -163,11 +163,13 @@ impl<T: Float> DeformConv2dLayer<T> {
         let macs = self.config.macs(problem.input).unwrap_or(u64::MAX);
         let mut demand = demand::<T>(&self.config, problem, self.isa, [1, 1], macs);
         // Every tap samples for itself.
-        demand.taps.distance = usize::MAX;
+        demand.taps.distance = [usize::MAX; 2];
+        demand.linear = true;
         let schedule = demand.schedule(parallel::threads());
         let stage = Deformable {
             weights: self.plan.weights(),
             activation: &self.activation,
+            lanes: schedule.lanes,
             problem,
             kernel: self.config.kernel,
             dilation: self.config.dilation,

@@ -9,13 +9,13 @@ pub(crate) mod transposed;
 use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
 
 use crate::activation::Activation;
-use crate::config::Conv2d;
+use crate::config::{Conv2d, Pads};
 use crate::element::Element;
 use crate::error::{Axis, Error};
-use crate::gemm::blocking::{Tile, max_pixels};
+use crate::gemm::blocking::TileShape;
 use crate::geometry::{Problem, gcd};
-use crate::parts::Parts;
-use crate::plan::schedule::{Demand, Taps};
+use crate::parts::Chunks;
+use crate::plan::schedule::{Demand, Taps, region_memory};
 use crate::scratch::Workspace;
 use crate::simd::Isa;
 
@@ -160,31 +160,37 @@ use layer_calls;
 
 /// What a problem asks of the machine. `phases` is the stride of a transposed convolution, else 1.
 fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usize; 2], macs: u64) -> Demand {
-    let tile = Tile::of::<T>(isa);
+    let shape = TileShape::of::<T>(isa);
     let per_group = problem.out_channels_per_group();
+    let taps = taps(config, problem, phases);
     Demand {
         batch: problem.batch,
         units: match problem.groups {
-            1 => tile.panels(per_group),
-            groups => Parts { total: problem.out_channels, parts: groups },
+            1 => shape.panels(per_group),
+            _ => Chunks { total: problem.out_channels, size: per_group },
         },
         channels_per_group: per_group,
         output: problem.output,
         phases,
-        taps: taps(config, problem, phases),
-        pixel_limit: max_pixels::<T>(),
-        lanes: tile.lanes,
+        linear: taps.kernel == [1, 1] && problem.pads == Pads::default(),
+        taps,
+        shape,
+        memory: region_memory::<T>(),
+        pixel_limit: usize::MAX,
         macs: macs.saturating_mul(problem.batch as u64),
     }
 }
 
 fn taps(config: &Conv2d, problem: &Problem, phases: [usize; 2]) -> Taps {
-    let (stride, dilation) = (problem.stride[0] / phases[0], config.dilation[0]);
-    let common = gcd(stride, dilation);
+    let axes = [0, 1].map(|axis| {
+        let (stride, dilation) = (problem.stride[axis] / phases[axis], config.dilation[axis]);
+        let common = gcd(stride, dilation);
+        (stride / common, dilation / common)
+    });
     Taps {
         kernel: [0, 1].map(|axis| config.kernel[axis].div_ceil(phases[axis])),
         channels: problem.in_channels_per_group(),
-        classes: stride / common,
-        distance: dilation / common,
+        classes: axes.map(|(classes, _)| classes),
+        distance: axes.map(|(_, distance)| distance),
     }
 }

@@ -13,7 +13,8 @@ use crate::element::Element;
 use crate::error::{Axis, Error};
 use crate::geometry::{self, Problem};
 use crate::parallel;
-use crate::parts::Parts;
+use crate::gemm::blocking::Lanes;
+use crate::parts::Chunks;
 use crate::plan::ConvolutionPlan;
 use crate::plan::schedule::Demand;
 use crate::scratch::Workspace;
@@ -45,20 +46,20 @@ impl<T: Element> Pair<T> {
         workspace: &mut Workspace<T>,
     ) {
         let span = |axis: usize| first.output[axis] - (second.output[axis] - 1) * second.stride[axis];
+        let whole = demand::<T>(config, &second, self.isa, [1, 1], macs);
+        let pixel_limit = HELD / self.middle / second.stride[0] / second.stride[1];
+        // Every region makes all that lies between, so the channels stay together.
+        let demand = Demand { units: Chunks { size: whole.units.total, ..whole.units }, pixel_limit, ..whole };
+        let schedule = demand.schedule(parallel::threads());
         let chain = Chain {
-            first: self.first.stage(&first, &self.between),
-            second: self.second.stage(&second, &self.activation),
+            first: self.first.stage(&first, &self.between, Lanes::Pixels),
+            second: self.second.stage(&second, &self.activation, schedule.lanes),
             middle: self.middle,
             stride: second.stride,
             effective: [span(0), span(1)],
             columns,
         };
-        let whole = demand::<T>(config, &second, self.isa, [1, 1], macs);
-        let held = (HELD / self.middle / second.stride[0] / second.stride[1]).max(whole.lanes);
-        // Every region makes all that lies between, so the channels stay together.
-        let demand =
-            Demand { units: Parts { parts: 1, ..whole.units }, pixel_limit: whole.pixel_limit.min(held), ..whole };
-        drive(&chain, input, output, demand.schedule(parallel::threads()), workspace);
+        drive(&chain, input, output, schedule, workspace);
     }
 }
 

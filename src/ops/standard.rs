@@ -101,7 +101,7 @@ impl<T: Element> Operation<T> for Conv2dLayer<T> {
     ) {
         let macs = self.config.macs(problem.input).unwrap_or(u64::MAX);
         let schedule = demand::<T>(&self.config, problem, self.isa, [1, 1], macs).schedule(parallel::threads());
-        let stage = self.plan.stage(problem, &self.activation);
+        let stage = self.plan.stage(problem, &self.activation, schedule.lanes);
         drive(&stage, input, output, schedule, workspace);
     }
 }

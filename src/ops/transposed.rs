@@ -100,7 +100,7 @@ impl<T: Element> Operation<T> for ConvTranspose2dLayer<T> {
     ) {
         let macs = self.config.transposed_macs(problem.input).unwrap_or(u64::MAX);
         let schedule = demand::<T>(&self.config, problem, self.isa, problem.stride, macs).schedule(parallel::threads());
-        let stage = self.plan.stage(&self.config, problem, &self.activation);
+        let stage = self.plan.stage(&self.config, problem, &self.activation, schedule.lanes);
         drive(&stage, input, output, schedule, workspace);
     }
 }

@@ -3,22 +3,22 @@
 use crate::algo::implicit_gemm::Window;
 use crate::algo::transposed::AxisPhase;
 use crate::config::Conv2d;
-use crate::gemm::blocking::Tile;
+use crate::gemm::blocking::TileShape;
 use crate::plan::recipe::{PhaseProduct, Product, Recipe};
 
 /// For a standard or a deformable convolution.
-pub(crate) fn convolution(config: &Conv2d, tile: Tile) -> Recipe {
+pub(crate) fn convolution(config: &Conv2d, shape: TileShape) -> Recipe {
     Recipe::ImplicitGemm(Product {
-        panels: tile.panels(config.out_channels / config.groups),
+        panels: shape.panels(config.out_channels / config.groups),
         window: Window::dense(config.kernel, config.dilation, config.in_channels / config.groups),
     })
 }
 
 /// For a transposed convolution.
-pub(crate) fn transposed(config: &Conv2d, tile: Tile) -> Recipe {
+pub(crate) fn transposed(config: &Conv2d, shape: TileShape) -> Recipe {
     let along = |axis: usize| AxisPhase::all(config.kernel[axis], config.stride[axis], config.dilation[axis]);
     let (rows, columns) = (along(0), along(1));
-    let panels = tile.panels(config.out_channels / config.groups);
+    let panels = shape.panels(config.out_channels / config.groups);
     let pairs = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
     let phases = pairs.map(|(row, column)| {
         let in_channels = config.in_channels / config.groups;

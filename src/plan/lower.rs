@@ -3,13 +3,13 @@
 use ndarray::ArrayView4;
 
 use crate::activation::Activation;
-use crate::algo::implicit_gemm::{ImplicitGemm, Weights, Window};
+use crate::algo::implicit_gemm::{self, ImplicitGemm, Weights, Window};
 use crate::algo::transposed::borders::Borders;
 use crate::algo::transposed::{Phase, Transposed};
 use crate::config::{Conv2d, PaddingMode};
 use crate::element::Element;
 use crate::gemm::PackedWeights;
-use crate::gemm::blocking::Tile;
+use crate::gemm::blocking::{Lanes, TileShape};
 use crate::geometry::Problem;
 use crate::plan::choose;
 use crate::plan::recipe::{Product, Recipe};
@@ -20,11 +20,12 @@ use crate::simd::Isa;
 pub(crate) struct ConvolutionPlan<T> {
     window: Window,
     weights: Weights<T>,
+    skip_zeros: bool,
 }
 
 impl<T: Element> ConvolutionPlan<T> {
     pub(crate) fn new(config: &Conv2d, isa: Isa, weight: ArrayView4<'_, T>, bias: Option<Vec<T>>) -> Self {
-        let Recipe::ImplicitGemm(product) = choose::convolution(config, Tile::of::<T>(isa)) else {
+        let Recipe::ImplicitGemm(product) = choose::convolution(config, TileShape::of::<T>(isa)) else {
             unreachable!("a convolution is one product");
         };
         let taps = config.in_channels / config.groups * product.window.len();
@@ -43,7 +44,8 @@ impl<T: Element> ConvolutionPlan<T> {
         weight: impl Fn(usize, usize, usize) -> T,
     ) -> Self {
         let packed = PackedWeights::new(groups, panels, window.block_ends().to_vec(), weight);
-        ConvolutionPlan { window, weights: Weights { isa, packed, bias } }
+        let weights = Weights { isa, packed, bias };
+        ConvolutionPlan { window, skip_zeros: weights.may_skip_zeros(), weights }
     }
 
     pub(crate) fn weights(&self) -> &Weights<T> {
@@ -51,9 +53,14 @@ impl<T: Element> ConvolutionPlan<T> {
     }
 
     /// The stage for inputs of the problem's size.
-    pub(crate) fn stage<'a>(&'a self, problem: &Problem, activation: &'a Activation<T>) -> ImplicitGemm<'a, T> {
+    pub(crate) fn stage<'a>(
+        &'a self,
+        problem: &Problem,
+        activation: &'a Activation<T>,
+        lanes: Lanes,
+    ) -> ImplicitGemm<'a, T> {
         let origin = problem.pads.begins().map(|pad| -(pad as isize));
-        self.stage_at(problem.stride, origin, problem.mode, activation)
+        self.stage_at(problem.stride, origin, problem.mode, activation, lanes)
     }
 
     fn stage_at<'a>(
@@ -62,8 +69,11 @@ impl<T: Element> ConvolutionPlan<T> {
         origin: [isize; 2],
         mode: PaddingMode,
         activation: &'a Activation<T>,
+        lanes: Lanes,
     ) -> ImplicitGemm<'a, T> {
-        ImplicitGemm { weights: &self.weights, window: &self.window, activation, step, origin, mode }
+        let product = implicit_gemm::Product { weights: &self.weights, activation, lanes };
+        let skip_zeros = mode == PaddingMode::Zeros && self.skip_zeros;
+        ImplicitGemm { product, window: &self.window, step, origin, mode, skip_zeros }
     }
 }
 
@@ -80,7 +90,7 @@ pub(crate) struct TransposedPlan<T> {
 
 impl<T: Element> TransposedPlan<T> {
     pub(crate) fn new(config: &Conv2d, isa: Isa, weight: ArrayView4<'_, T>, bias: Option<Vec<T>>) -> Self {
-        let Recipe::Phases(recipes) = choose::transposed(config, Tile::of::<T>(isa)) else {
+        let Recipe::Phases(recipes) = choose::transposed(config, TileShape::of::<T>(isa)) else {
             unreachable!("a transposed convolution is computed by phases");
         };
         let taps = config.kernel[0] * config.kernel[1];
@@ -114,10 +124,11 @@ impl<T: Element> TransposedPlan<T> {
         config: &Conv2d,
         problem: &'a Problem,
         activation: &'a Activation<T>,
+        lanes: Lanes,
     ) -> Transposed<'a, T, ImplicitGemm<'a, T>> {
         let phase = |(residues, plan): &'a ([usize; 2], ConvolutionPlan<T>)| Phase {
             residues: *residues,
-            stage: plan.stage_at([1, 1], [0, 0], PaddingMode::Zeros, &Activation::None),
+            stage: plan.stage_at([1, 1], [0, 0], PaddingMode::Zeros, &Activation::None, lanes),
         };
         let bias = self.bias.as_deref();
         let borders = self.borders.as_deref().map(|weights| Borders {

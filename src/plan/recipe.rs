@@ -1,13 +1,13 @@
 //! What will run, as plain data: comparable, printable, made without looking at a weight.
 
 use crate::algo::implicit_gemm::Window;
-use crate::parts::Parts;
+use crate::parts::Chunks;
 
 /// A matrix product over a window of taps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Product {
     /// The output channels of a group, in weight panels.
-    pub(crate) panels: Parts,
+    pub(crate) panels: Chunks,
     pub(crate) window: Window,
 }
 

@@ -1,28 +1,40 @@
-//! How an output is cut into regions, and how many threads share them.
+//! How an output is cut into regions, how many threads share them, and what the lanes of the register tiles are.
 //!
-//! A cost model over sizes picks the cut. In units of one multiply-add of a vector, a thread's time for a region is
+//! A cost model over sizes decides. In units of one multiply-add of a vector, a thread's time for a region is
 //!
 //! ```text
-//! vectors * taps * channels              multiply
-//! + PACK * vectors of input rows         pack: rows that several rows of taps see are packed once
-//! + LOAD * taps * channels               bring in the weights
-//! + STAGE * vectors * channels           if the region is narrower than the output: copy it there
+//! multiply   for each tile and tap: its multiply-adds, at least LATENCY, at least what it loads
+//! pack       PACK for each vector of input pixels that the region sees
+//! weights    LOAD for each vector
+//! sums       ADD for each vector and block of taps
+//! finish     TRANSPOSE for each vector of sums, where channels are lanes
+//! staged     STAGE for each vector of output, if the region is narrower than the output: copy it there
 //! ```
 //!
-//! The first term makes regions fill vectors, the second makes them high, the third large; the number of rounds in which
-//! the threads get through all regions makes them many enough and even. No choice here changes a bit of the result.
+//! Regions are as large as working memory allows, since the weights are brought in for each; the number of rounds in which the threads get
+//! through all of them makes them many enough and even. No choice here changes a bit of the result.
 
 use crate::algo::Schedule;
-use crate::parts::Parts;
+use crate::gemm::blocking::{Lanes, TileShape};
+use crate::numerics::SUMMATION_BLOCK;
+use crate::parts::Chunks;
 
-/// Packing a vector of pixels, in multiply-adds of a vector. Measured with `cargo bench --bench layers`.
+/// Packing a vector of pixels, in multiply-adds of a vector. These are measured with `cargo bench --bench layers`.
 const PACK: usize = 8;
-/// Bringing in a channel's weight, in multiply-adds of a vector.
-const LOAD: usize = 2;
-/// Copying a vector of output from working memory, in multiply-adds of a vector.
+/// Bringing in a vector of weights.
+const LOAD: usize = 4;
+/// Adding a vector of partial sums to what is there.
+const ADD: usize = 2;
+/// Turning a vector of sums.
+const TRANSPOSE: usize = 8;
+/// Copying a vector of output from working memory.
 const STAGE: usize = 16;
+/// Multiply-adds that a tap of a tile takes at least: with fewer each would wait for the one before it.
+const LATENCY: usize = 8;
 /// Multiply-adds below which a hand-over to another thread costs more than it gains.
 const SERIAL_MACS: u64 = 200_000;
+/// Bytes of working memory that a region may take: they stay in a second-level cache of 1 MiB along with what streams through it.
+const REGION_BYTES: usize = 512 << 10;
 
 /// The taps that a pixel sees.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +42,10 @@ pub(crate) struct Taps {
     /// Rows and columns of taps in each channel.
     pub(crate) kernel: [usize; 2],
     pub(crate) channels: usize,
-    /// Rows of taps that see rows of pixels of their own: 1 for stride 1.
-    pub(crate) classes: usize,
-    /// Rows of pixels by which a further row of taps is behind the one that it shares rows with.
-    pub(crate) distance: usize,
+    /// Rows and columns of taps that see pixels of their own: 1 for stride 1.
+    pub(crate) classes: [usize; 2],
+    /// Rows and columns of pixels by which a further one of taps is behind the one that it shares pixels with.
+    pub(crate) distance: [usize; 2],
 }
 
 impl Taps {
@@ -41,10 +53,16 @@ impl Taps {
         self.kernel[0] * self.kernel[1] * self.channels
     }
 
-    /// Rows that are packed for so many rows of output, in each channel and column of taps.
-    fn packed_rows(&self, rows: usize) -> usize {
-        let classes = self.classes.min(self.kernel[0]);
-        classes * rows + (self.kernel[0] - classes) * self.distance.min(rows)
+    /// Rows or columns that are packed for so many of output, in each channel.
+    fn packed(&self, axis: usize, size: usize) -> usize {
+        let (kernel, classes) = (self.kernel[axis], self.classes[axis].min(self.kernel[axis]));
+        classes * size + (kernel - classes) * self.distance[axis].min(size)
+    }
+
+    /// Channels that a block of taps has taps of, at most.
+    fn channels_per_block(&self) -> usize {
+        let taps = self.kernel[0] * self.kernel[1];
+        ((SUMMATION_BLOCK - 1).div_ceil(taps) + 1).min(self.channels)
     }
 }
 
@@ -53,19 +71,27 @@ impl Taps {
 pub(crate) struct Demand {
     pub(crate) batch: usize,
     /// The output channels, in units that stay together.
-    pub(crate) units: Parts,
+    pub(crate) units: Chunks,
     /// Channels that see the same pixels.
     pub(crate) channels_per_group: usize,
     pub(crate) output: [usize; 2],
     /// Neighbours in a vector of pixels are so far apart: the stride of a transposed convolution, else 1.
     pub(crate) phases: [usize; 2],
     pub(crate) taps: Taps,
-    /// Pixels of a phase that a region may have.
+    /// Whether neighbouring rows of pixels follow each other without gaps.
+    pub(crate) linear: bool,
+    pub(crate) shape: TileShape,
+    /// Elements of working memory that a region may take.
+    pub(crate) memory: usize,
+    /// Pixels that a region may have.
     pub(crate) pixel_limit: usize,
-    /// Pixels of a vector.
-    pub(crate) lanes: usize,
     /// Multiply-adds of the batch.
     pub(crate) macs: u64,
+}
+
+/// Elements of working memory that a region may take.
+pub(crate) const fn region_memory<T>() -> usize {
+    REGION_BYTES / size_of::<T>()
 }
 
 /// A candidate: the size of a region in pixels of a phase, and into how many pieces the channels are split.
@@ -74,43 +100,84 @@ struct Cut {
     rows: usize,
     columns: usize,
     splits: usize,
+    lanes: Lanes,
 }
 
 impl Demand {
     /// The cheapest schedule for so many threads.
     pub(crate) fn schedule(&self, threads: usize) -> Schedule {
         let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
-        let [rows, columns] = self.phase_sizes();
-        if threads == 1 && rows * columns <= self.pixel_limit {
-            let [rows, columns] = self.output;
-            return Schedule { workers: 1, units: self.units, splits: 1, rows, columns };
-        }
-        let splits = self.units.parts.min(threads);
-        let cuts = self.widths().flat_map(|columns| {
-            let most = (self.pixel_limit / columns).clamp(1, rows);
-            (1..=most).flat_map(move |rows| (1..=splits).map(move |splits| Cut { rows, columns, splits }))
+        let splits = self.units.count().min(threads);
+        let cuts = [Lanes::Channels, Lanes::Pixels].into_iter().flat_map(|lanes| {
+            (1..=splits).flat_map(move |splits| {
+                self.widths().flat_map(move |columns| {
+                    self.heights(columns, splits, lanes, threads).map(move |rows| Cut { rows, columns, splits, lanes })
+                })
+            })
         });
-        let cut = cuts.min_by_key(|&cut| self.cost(threads, cut)).expect("there is at least one cut");
+        let cut = cuts.min_by_key(|&cut| (!self.fits(cut), self.cost(threads, cut))).expect("there is at least one cut");
         let schedule = Schedule {
             workers: 1,
             units: self.units,
             splits: cut.splits,
             rows: (cut.rows * self.phases[0]).min(self.output[0]),
             columns: (cut.columns * self.phases[1]).min(self.output[1]),
+            lanes: cut.lanes,
         };
         Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
     }
 
-    /// Columns that regions may have: all, or a half, a quarter and so on in whole vectors, down to about two vectors; and
-    /// whatever the limit is, as much as it allows.
+    /// Columns that regions may have: all, or a half, a quarter and so on in whole vectors, down to about two vectors.
     fn widths(&self) -> impl Iterator<Item = usize> + use<> {
-        let (columns, limit, lanes) = (self.phase_sizes()[1], self.pixel_limit, self.lanes);
+        let (columns, lanes) = (self.phase_sizes()[1], self.shape.lanes);
         let halvings = (columns / (2 * lanes)).checked_ilog2().unwrap_or(0);
-        let width = move |halving: u32| match halving {
+        (0..=halvings).map(move |halving| match halving {
             0 => columns,
             _ => columns.div_ceil(1 << halving).next_multiple_of(lanes),
+        })
+    }
+
+    /// Rows that regions of so many columns may have: as many as memory allows, and what divides them further among the threads.
+    fn heights(
+        &self,
+        columns: usize,
+        splits: usize,
+        lanes: Lanes,
+        threads: usize,
+    ) -> impl Iterator<Item = usize> + use<> {
+        let rows = self.phase_sizes()[0];
+        let cut = |rows: usize| Cut { rows, columns, splits, lanes };
+        let most = if self.fits(cut(rows)) {
+            rows
+        } else {
+            // Memory is linear in the rows, or nearly so.
+            let [one, two] = [1, 2].map(|rows| self.memory_of(cut(rows)));
+            let by_memory = self.memory.saturating_sub(one) / (two - one).max(1) + 1;
+            by_memory.min(self.pixel_limit / columns).clamp(1, rows)
         };
-        (0..=halvings).map(width).chain([columns.min(limit)]).filter(move |&width| width <= limit)
+        let least = rows.div_ceil(most);
+        (least..least + 2 * threads - 1).map(move |pieces| rows.div_ceil(pieces.min(rows)))
+    }
+
+    /// Channels of a split, and into how many groups they fall.
+    fn channels(&self, splits: usize) -> (usize, usize) {
+        let channels = (self.units.count().div_ceil(splits) * self.units.size).min(self.units.total);
+        (channels.min(self.channels_per_group), channels.div_ceil(self.channels_per_group))
+    }
+
+    fn fits(&self, cut: Cut) -> bool {
+        self.memory_of(cut) <= self.memory && cut.rows * cut.columns <= self.pixel_limit
+    }
+
+    /// Elements of working memory.
+    fn memory_of(&self, Cut { rows, columns, splits, lanes }: Cut) -> usize {
+        let taps = &self.taps;
+        let packed = taps.channels_per_block() * taps.packed(0, rows) * taps.packed(1, columns);
+        let sums = match lanes {
+            Lanes::Channels => self.shape.padded(self.channels(splits).0) * rows * columns,
+            Lanes::Pixels => 0,
+        };
+        packed + sums
     }
 
     /// Rows and columns of the largest phase.
@@ -123,35 +190,46 @@ impl Demand {
         self.batch * schedule.splits * pieces
     }
 
-    fn cost(&self, threads: usize, Cut { rows, columns, splits }: Cut) -> usize {
+    fn cost(&self, threads: usize, cut: Cut) -> usize {
+        let Cut { rows, columns, splits, lanes } = cut;
         let sizes = self.phase_sizes();
-        let channels = self.units.parts.div_ceil(splits) * self.units.most();
+        let (channels, groups) = self.channels(splits);
         let pieces = sizes[0].div_ceil(rows) * sizes[1].div_ceil(columns) * splits;
         let rounds = (self.batch.max(1) * pieces).div_ceil(threads);
-        let vectors = (rows * columns).div_ceil(self.lanes);
-        let packed = columns.div_ceil(self.lanes) * self.taps.packed_rows(rows) * self.taps.kernel[1];
-        let groups = channels.div_ceil(self.channels_per_group);
-        let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * vectors * channels } else { 0 };
-        let region =
-            (vectors + LOAD) * self.taps.count() * channels + PACK * packed * self.taps.channels * groups + staged;
-        rounds.saturating_mul(region)
+        let (taps, vectors) = (self.taps.count(), channels.div_ceil(self.shape.lanes));
+        let runs = if self.linear && columns == sizes[1] { [1, rows * columns] } else { [rows, columns] };
+        let out_vectors = runs[0] * runs[1].div_ceil(self.shape.lanes);
+        let blocks = taps.div_ceil(SUMMATION_BLOCK);
+        let packed = self.taps.packed(0, rows) * self.taps.packed(1, columns).div_ceil(self.shape.lanes);
+        let of_group = match lanes {
+            Lanes::Channels => rows * columns * vectors * (blocks * ADD + TRANSPOSE),
+            Lanes::Pixels => out_vectors * channels * blocks * ADD,
+        };
+        let multiply = taps * runs[0] * self.shape.tap_cost(lanes, channels, runs[1], LATENCY);
+        let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
+        let region = multiply + of_group + PACK * packed * self.taps.channels + LOAD * taps * vectors + staged;
+        rounds.saturating_mul(region * groups)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::Isa;
 
     fn dense(channels: usize, output: [usize; 2], macs: u64) -> Demand {
+        let shape = TileShape::of::<f32>(Isa::best());
         Demand {
             batch: 1,
-            units: Parts::of_at_most(channels, 14),
+            units: shape.panels(channels),
             channels_per_group: channels,
             output,
             phases: [1, 1],
-            taps: Taps { kernel: [3, 3], channels: 64, classes: 1, distance: 1 },
-            pixel_limit: 512,
-            lanes: 16,
+            taps: Taps { kernel: [3, 3], channels: 64, classes: [1, 1], distance: [1, 1] },
+            linear: false,
+            shape,
+            memory: region_memory::<f32>(),
+            pixel_limit: usize::MAX,
             macs,
         }
     }
@@ -163,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_fill_vectors_and_threads() {
+    fn regions_fill_threads() {
         let schedule = dense(64, [56, 56], 115_000_000).schedule(2);
         assert_eq!((schedule.workers, schedule.splits), (2, 1));
         let regions = 56usize.div_ceil(schedule.rows) * 56usize.div_ceil(schedule.columns);
@@ -174,55 +252,41 @@ mod tests {
     fn few_pixels_are_split_by_channels() {
         let schedule = dense(512, [7, 7], 115_000_000).schedule(2);
         assert_eq!((schedule.workers, schedule.splits, schedule.rows), (2, 2, 7));
-        assert!(schedule.region().channels < 270, "{schedule:?}");
+        assert_eq!(schedule.region().channels, 256, "{schedule:?}");
     }
 
-    #[test]
-    fn long_rows_are_split() {
-        let region = dense(4, [3, 100_000], 10_000_000).schedule(2).region();
-        assert!(region.rows * region.columns <= 512, "{region:?}");
-    }
-
-    /// On wide images regions are narrow and high, so that rows of taps share rows of pixels.
-    #[test]
-    fn wide_images_are_cut_into_tiles() {
-        for threads in [1, 2] {
-            let region = dense(64, [1024, 1024], 10_000_000_000).schedule(threads).region();
-            assert!(region.rows >= 4 && region.columns.is_multiple_of(16) && region.columns < 256, "{region:?}");
-        }
-        let pointwise = Taps { kernel: [1, 1], channels: 64, classes: 1, distance: 1 };
-        let demand = Demand { taps: pointwise, ..dense(64, [224, 224], 200_000_000) };
-        assert_eq!(demand.schedule(1).columns, 224);
-    }
-
-    /// Whatever the sizes, there is a schedule, and its regions are within the limit.
+    /// Whatever the sizes, there is a schedule, and its regions are within the limit if any can be.
     #[test]
     fn there_is_always_a_schedule() {
         for columns in (1..70).chain([100, 511, 512, 513, 1000, 4095, 1 << 20]) {
-            for (rows, threads, limit) in [(1, 1, 512), (1, 3, 512), (40, 2, 512), (600, 8, 16), (33, 1, 64)] {
-                let demand = Demand { pixel_limit: limit, ..dense(64, [rows, columns], 1 << 40) };
+            for (rows, threads) in [(1, 1), (1, 3), (40, 2), (600, 8), (33, 1)] {
+                let demand = dense(64, [rows, columns], 1 << 40);
                 let schedule = demand.schedule(threads);
                 let region = schedule.region();
                 assert!(schedule.workers >= 1 && region.rows >= 1 && region.columns >= 1);
-                assert!(region.pixels() <= limit, "{region:?} for {rows}x{columns}");
+                assert!(region.pixels() <= 4096, "{region:?} for {rows}x{columns}");
             }
         }
     }
 
     #[test]
-    fn regions_respect_the_limit_and_the_phases() {
+    fn regions_respect_the_phases() {
         let demand = Demand { phases: [2, 2], ..dense(64, [64, 64], 50_000_000) };
         let region = demand.schedule(2).region();
         assert!(region.rows.is_multiple_of(2) && region.columns.is_multiple_of(2), "{region:?}");
-        assert!(region.rows / 2 * region.columns / 2 <= 512, "{region:?}");
     }
 
     #[test]
-    fn rows_of_taps_share_rows() {
-        let taps = |kernel, classes, distance| Taps { kernel: [kernel, 1], channels: 1, classes, distance };
-        assert_eq!(taps(3, 1, 1).packed_rows(8), 10);
-        assert_eq!(taps(3, 2, 1).packed_rows(8), 17);
-        assert_eq!(taps(3, 1, 12).packed_rows(8), 24);
-        assert_eq!(taps(1, 2, 1).packed_rows(8), 8);
+    fn taps_share_pixels() {
+        let taps = |kernel, classes, distance| Taps {
+            kernel: [kernel, 1],
+            channels: 1,
+            classes: [classes, 1],
+            distance: [distance, 1],
+        };
+        assert_eq!(taps(3, 1, 1).packed(0, 8), 10);
+        assert_eq!(taps(3, 2, 1).packed(0, 8), 17);
+        assert_eq!(taps(3, 1, 12).packed(0, 8), 24);
+        assert_eq!(taps(1, 2, 1).packed(0, 8), 8);
     }
 }

@@ -1,7 +1,7 @@
 //! NEON.
 //!
-//! Tile: 32 registers: 8 x 3 accumulators, 3 operands; the broadcasts cost no register, since the
-//! compiler forms by-element `fmla` from splat and fma.
+//! Tiles: 32 registers: 14 pixels by 2 vectors of channels, or 8 channels by 3 vectors of pixels. There is no prefetch: the
+//! standard library has none for this architecture yet.
 
 use core::arch::aarch64::*;
 
@@ -13,7 +13,7 @@ token!(
 );
 
 vectors!(
-    Neon, "neon", f32, float32x4_t, 4, tile 8 x 3 or 2,
+    Neon, "neon", f32, float32x4_t, 4, registers 32, panel 2, rows 8,
     splat vdupq_n_f32,
     load |from: &[f32]| {
         let from: &[f32; 4] = from.first_chunk().expect("a whole vector");
@@ -43,12 +43,14 @@ vectors!(
         unsafe { vst1q_f32(whole.as_mut_ptr(), vector) };
         to.copy_from_slice(&whole[..to.len()]);
     },
+    zip |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
+    prefetch |_: &[f32], _| (),
     add vaddq_f32,
     fma |a, b, c| vfmaq_f32(c, a, b),
 );
 
 vectors!(
-    Neon, "neon", f64, float64x2_t, 2, tile 8 x 3 or 1,
+    Neon, "neon", f64, float64x2_t, 2, registers 32, panel 2, rows 8,
     splat vdupq_n_f64,
     load |from: &[f64]| {
         let from: &[f64; 2] = from.first_chunk().expect("a whole vector");
@@ -78,6 +80,8 @@ vectors!(
         unsafe { vst1q_f64(whole.as_mut_ptr(), vector) };
         to.copy_from_slice(&whole[..to.len()]);
     },
+    zip |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
+    prefetch |_: &[f64], _| (),
     add vaddq_f64,
     fma |a, b, c| vfmaq_f64(c, a, b),
 );

@@ -37,13 +37,12 @@ pub trait Arithmetic: Copy {
 pub trait Simd<T: Copy>: Copy {
     /// Elements of a vector.
     const LANES: usize;
-    /// Rows of the register tile: with [`TILE_VECTORS`](Self::TILE_VECTORS) as many accumulators as the registers
-    /// hold beside a row of `TILE_VECTORS` operands and one broadcast.
+    /// Registers that a tile may use, one of them for a broadcast.
+    const REGISTERS: usize;
+    /// Vectors of output channels in a weight panel.
+    const PANEL_VECTORS: usize;
+    /// Most rows of a register tile that has pixels as lanes.
     const TILE_ROWS: usize;
-    /// Vectors in a row of the register tile.
-    const TILE_VECTORS: usize;
-    /// Pixels that a tile of one vector takes along with channels as lanes, at most: as many as there are registers for.
-    const TILE_COLUMNS: usize;
     /// A vector.
     type Vector: Copy;
 
@@ -59,6 +58,10 @@ pub trait Simd<T: Copy>: Copy {
     fn load_partial(self, from: &[T]) -> Self::Vector;
     /// The first lanes of the vector, as many as the slice has elements.
     fn store_partial(self, vector: Self::Vector, to: &mut [T]);
+    /// Interleaves two vectors: `a[0], b[0], a[1], b[1]` and so on.
+    fn zip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
+    /// Asks for the cache line at an index of a slice to be brought into the second-level cache. The index may lie behind the end.
+    fn prefetch(self, slice: &[T], index: usize);
     /// `a + b`.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once.
@@ -217,15 +220,17 @@ pub(crate) use token;
 /// token's target features; this is the one place that calls such functions.
 macro_rules! vectors {
     (
-        $token:ty, $features:literal, $element:ty, $vector:ty, $lanes:literal, tile $rows:literal x $vectors:literal or $columns:literal,
+        $token:ty, $features:literal, $element:ty, $vector:ty, $lanes:literal,
+        registers $registers:literal, panel $panel:literal, rows $rows:literal,
         splat $splat:expr, load $load:expr, load_even $load_even:expr, store $store:expr,
-        load_partial $load_partial:expr, store_partial $store_partial:expr, add $add:expr, fma $fma:expr $(,)?
+        load_partial $load_partial:expr, store_partial $store_partial:expr, zip $zip:expr, prefetch $prefetch:expr,
+        add $add:expr, fma $fma:expr $(,)?
     ) => {
         impl $crate::simd::Simd<$element> for $token {
             const LANES: usize = $lanes;
+            const REGISTERS: usize = $registers;
+            const PANEL_VECTORS: usize = $panel;
             const TILE_ROWS: usize = $rows;
-            const TILE_VECTORS: usize = $vectors;
-            const TILE_COLUMNS: usize = $columns;
             type Vector = $vector;
 
             vectors!(@op $features, $splat, splat(value: $element) -> $vector);
@@ -234,6 +239,8 @@ macro_rules! vectors {
             vectors!(@op $features, $store, store(vector: $vector, to: &mut [$element]) -> ());
             vectors!(@op $features, $load_partial, load_partial(from: &[$element]) -> $vector);
             vectors!(@op $features, $store_partial, store_partial(vector: $vector, to: &mut [$element]) -> ());
+            vectors!(@op $features, $zip, zip(a: $vector, b: $vector) -> ($vector, $vector));
+            vectors!(@op $features, $prefetch, prefetch(slice: &[$element], index: usize) -> ());
             vectors!(@op $features, $add, add(a: $vector, b: $vector) -> $vector);
             vectors!(@op $features, $fma, fma(a: $vector, b: $vector, c: $vector) -> $vector);
         }

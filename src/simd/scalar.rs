@@ -12,9 +12,9 @@ const LANES: usize = 8;
 /// `fma` is one multiply-add with one rounding, in software where the target lacks the instruction.
 impl<T: Arithmetic> Simd<T> for Scalar {
     const LANES: usize = LANES;
+    const REGISTERS: usize = 6;
+    const PANEL_VECTORS: usize = 1;
     const TILE_ROWS: usize = 4;
-    const TILE_VECTORS: usize = 1;
-    const TILE_COLUMNS: usize = 0;
     type Vector = [T; LANES];
 
     #[inline(always)]
@@ -49,6 +49,15 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     fn store_partial(self, vector: Self::Vector, to: &mut [T]) {
         to.copy_from_slice(&vector[..to.len()]);
     }
+
+    #[inline(always)]
+    fn zip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
+        let at = |index: usize| if index % 2 == 0 { a[index / 2] } else { b[index / 2] };
+        (core::array::from_fn(at), core::array::from_fn(|lane| at(lane + LANES)))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _: &[T], _: usize) {}
 
     #[inline(always)]
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {

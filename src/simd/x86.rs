@@ -1,8 +1,8 @@
 //! AVX2 with FMA, and AVX-512 (F, BW, DQ, VL: Skylake-SP and later).
 //!
-//! Tiles: AVX2 has 16 registers: 6 x 2 accumulators, 2 operands, a broadcast, one spare. AVX-512 has 32:
-//! 14 x 2 accumulators, 2 operands, a broadcast, one spare. Two vectors a row keep the load ports (two
-//! loads a cycle: 2 + 14 for 28 multiply-adds) and the multiply-add ports (two a cycle) both below their limit.
+//! Tiles with channels as lanes: AVX2 has 16 registers: 6 pixels by 2 vectors of accumulators, 2 operands, a broadcast. AVX-512
+//! has 32: 14 pixels by 2 vectors. So the loads (two or three a cycle: 2 + 14 for 28 multiply-adds) and the multiply-adds (two a
+//! cycle) both stay below their limit. With pixels as lanes 4 channels by 3 vectors and 8 by 3 do the same.
 
 use core::arch::x86_64::*;
 
@@ -18,7 +18,7 @@ token!(
 );
 
 vectors!(
-    Avx2, "avx2,fma", f32, __m256, 8, tile 6 x 2 or 4,
+    Avx2, "avx2,fma", f32, __m256, 8, registers 16, panel 2, rows 4,
     splat _mm256_set1_ps,
     load |from: &[f32]| {
         let from: &[f32; 8] = from.first_chunk().expect("a whole vector");
@@ -48,12 +48,17 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), mask, vector) }
     },
+    zip |a, b| {
+        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
+    },
+    prefetch |slice: &[f32], index| prefetch(slice, index),
     add _mm256_add_ps,
     fma _mm256_fmadd_ps,
 );
 
 vectors!(
-    Avx2, "avx2,fma", f64, __m256d, 4, tile 6 x 2 or 2,
+    Avx2, "avx2,fma", f64, __m256d, 4, registers 16, panel 2, rows 4,
     splat _mm256_set1_pd,
     load |from: &[f64]| {
         let from: &[f64; 4] = from.first_chunk().expect("a whole vector");
@@ -81,6 +86,11 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm256_maskstore_pd(to.as_mut_ptr(), mask, vector) }
     },
+    zip |a, b| {
+        let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        (_mm256_permute2f128_pd::<0x20>(low, high), _mm256_permute2f128_pd::<0x31>(low, high))
+    },
+    prefetch |slice: &[f64], index| prefetch(slice, index),
     add _mm256_add_pd,
     fma _mm256_fmadd_pd,
 );
@@ -102,7 +112,7 @@ fn first_of_4(count: usize) -> __m256i {
 }
 
 vectors!(
-    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f32, __m512, 16, tile 14 x 2 or 8,
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f32, __m512, 16, registers 32, panel 2, rows 8,
     splat _mm512_set1_ps,
     load |from: &[f32]| {
         let from: &[f32; 16] = from.first_chunk().expect("a whole vector");
@@ -131,12 +141,18 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), mask, vector) }
     },
+    zip |a, b| {
+        let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b))
+    },
+    prefetch |slice: &[f32], index| prefetch(slice, index),
     add _mm512_add_ps,
     fma _mm512_fmadd_ps,
 );
 
 vectors!(
-    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f64, __m512d, 8, tile 14 x 2 or 4,
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f64, __m512d, 8, registers 32, panel 2, rows 8,
     splat _mm512_set1_pd,
     load |from: &[f64]| {
         let from: &[f64; 8] = from.first_chunk().expect("a whole vector");
@@ -164,6 +180,11 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm512_mask_storeu_pd(to.as_mut_ptr(), mask, vector) }
     },
+    zip |a, b| {
+        let (low, high) = (_mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15));
+        (_mm512_permutex2var_pd(a, low, b), _mm512_permutex2var_pd(a, high, b))
+    },
+    prefetch |slice: &[f64], index| prefetch(slice, index),
     add _mm512_add_pd,
     fma _mm512_fmadd_pd,
 );
@@ -172,4 +193,11 @@ vectors!(
 #[inline]
 fn first_lanes(count: usize) -> __mmask16 {
     if count >= 16 { !0 } else { (1 << count) - 1 }
+}
+
+/// Asks for a cache line without waiting for it.
+#[inline]
+#[target_feature(enable = "sse")]
+fn prefetch<T>(slice: &[T], index: usize) {
+    _mm_prefetch::<_MM_HINT_T1>(slice.as_ptr().wrapping_add(index).cast());
 }

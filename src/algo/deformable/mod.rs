@@ -9,16 +9,20 @@ mod sample;
 use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
-use crate::algo::implicit_gemm::{Weights, run_region, scratch_len};
+use crate::algo::implicit_gemm::{Product, Weights};
+use crate::gemm::blocking::{Lanes, SPARE};
+use crate::numerics::SUMMATION_BLOCK;
 use crate::algo::{Extent, Region, Stage};
 use crate::element::Float;
 use crate::geometry::Problem;
+use crate::scratch::Scratch;
 use sample::SampledSource;
 
 /// The stage. It borrows the offsets and the mask of the whole batch.
 pub(crate) struct Deformable<'a, T> {
     pub(crate) weights: &'a Weights<T>,
     pub(crate) activation: &'a Activation<T>,
+    pub(crate) lanes: Lanes,
     pub(crate) problem: &'a Problem,
     pub(crate) kernel: [usize; 2],
     pub(crate) dilation: [usize; 2],
@@ -31,16 +35,23 @@ pub(crate) struct Deformable<'a, T> {
 
 impl<T: Float> Stage<T> for Deformable<'_, T> {
     fn scratch_len(&self, extent: Extent) -> usize {
-        scratch_len::<T>(self.weights, extent)
+        let packed = self.weights.packed.taps().min(SUMMATION_BLOCK) * extent.pixels() + SPARE;
+        self.product().scratch_len(packed, extent)
     }
 
-    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: &mut [T]) {
+    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
         let in_channels = self.problem.in_channels_per_group();
         let source = |group: usize, region: &Region| {
             let channels = group * in_channels..(group + 1) * in_channels;
             let image = input.slice_axis_move(Axis(0), Slice::from(channels.clone()));
             SampledSource::new(self, image, channels.start, region)
         };
-        run_region(self.weights, self.activation, region, output, scratch, source);
+        self.product().run(region, output, scratch, source);
+    }
+}
+
+impl<'a, T: Float> Deformable<'a, T> {
+    fn product(&self) -> Product<'a, T> {
+        Product { weights: self.weights, activation: self.activation, lanes: self.lanes }
     }
 }

@@ -16,7 +16,8 @@ use ndarray::{ArrayView3, Axis};
 use super::Deformable;
 use crate::algo::Region;
 use crate::element::Float;
-use crate::gemm::{Packed, Source};
+use crate::gemm::{Packed, Runs, Sight, Source};
+use crate::kernels::tile::Tap;
 use crate::simd::Simd;
 
 /// Where and how one tap of one pixel samples, for every channel of an offset group.
@@ -131,6 +132,16 @@ impl<'s, 'a, 'i, T: Float> SampledSource<'s, 'a, 'i, T> {
 const GROUP: usize = 32;
 
 impl<T: Float> Source<T> for SampledSource<'_, '_, '_, T> {
+    fn runs(&self) -> Runs {
+        Runs { count: 1, len: self.pixels(), pitch: self.pixels() }
+    }
+
+    fn sight(&self, _: usize, _: Range<usize>) -> Option<Sight> {
+        None
+    }
+
+    fn list(&self, _: &Sight, _: Range<usize>, _: &[u32], _: &mut Vec<Tap>) {}
+
     fn in_place(&self, _: Range<usize>, _: &mut [u32]) -> Option<&[T]> {
         None
     }

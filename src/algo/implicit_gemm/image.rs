@@ -1,29 +1,28 @@
-//! The matrix of pixels under taps, packed from an image of any memory layout.
+//! The pixels under the taps of a window, from an image of any memory layout.
 //!
-//! Take one column of taps in one channel. Lay the input's rows, shifted by that column and cut to the width of the
-//! output, one behind the other without gaps. Then the pixels under the tap in the next row of the kernel are
-//! the same run of memory, begun one row later:
+//! The part of a channel that a region's windows see is copied once, padding included. In it the pixels under one tap are those
+//! under another, begun some rows and columns later; so a tap is an offset, and nothing is there twice:
 //!
 //! ```text
-//! tap (0, j):  row 0 | row 1 | row 2
-//! tap (1, j):          row 1 | row 2 | row 3
+//! tap (0, 0):  rows 0..4, columns 0..8          of 6 rows and 10 columns:
+//! tap (1, 2):  rows 1..5, columns 2..10         3 x 3 taps of 4 x 8 pixels
 //! ```
 //!
-//! and no pixel at the end of a row needs care. So each input row is copied once for each column of taps, not
-//! once for each tap. With a row stride, the rows that one row of taps sees are laid out so, for each residue
-//! of the rows modulo the stride; where rows of taps lie too far apart to share, they do not.
+//! With a stride, the rows that one row of taps sees are laid out so, for each residue of the rows modulo the stride, and the
+//! columns likewise: neighbouring pixels are neighbours in memory. Where taps lie too far apart to share pixels, they do not.
 
 use core::ops::Range;
 
 use ndarray::{ArrayView1, ArrayView3, s};
 
 use super::{ImplicitGemm, Window};
-use crate::algo::Region;
+use crate::algo::{Extent, Region};
 use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::blocking::SPARE;
-use crate::gemm::{Packed, Source};
+use crate::gemm::{Packed, Runs, Sight, Source};
 use crate::kernels::copy::{copy_even_run, copy_run};
+use crate::kernels::tile::{Clip, Tap};
 use crate::simd::Simd;
 
 /// The input channels of one group.
@@ -67,43 +66,59 @@ pub(crate) struct WindowSource<'a, T> {
     window: &'a Window,
     step: [usize; 2],
     mode: PaddingMode,
+    skip_zeros: bool,
     /// Input position under offset 0 for the region's first pixel.
     origin: [isize; 2],
     /// Rows and columns of the region.
-    rows: usize,
-    columns: usize,
+    size: [usize; 2],
+    /// Elements from one row to the next in what is packed.
+    pitch: usize,
 }
 
-/// Where one column of taps reads along rows.
-struct Span {
-    /// Input column for the region's first output column.
-    first: isize,
-    /// The region's output columns for which it reads inside the image.
-    inside: Range<usize>,
+/// Elements that packing a block of taps for a region takes at most.
+pub(super) fn packed_len(window: &Window, step: [usize; 2], extent: Extent) -> usize {
+    let rows: usize = Strips::new(&window.rows, step[0], extent.rows).map(|strip| strip.len).sum();
+    let columns = Strips::new(&window.columns, step[1], extent.columns);
+    let (count, longest) = columns.fold((0, 0), |(count, longest), strip| (count + 1, strip.len.max(longest)));
+    window.channels_per_block() * count * rows * longest + SPARE
 }
 
 impl<'a, T: Element> WindowSource<'a, T> {
     pub(super) fn new(stage: &ImplicitGemm<'a, T>, image: ArrayView3<'a, T>, region: &Region) -> Self {
         let start = [region.rows.start, region.columns.start];
+        let columns = region.columns.len();
+        let strips = Strips::new(&stage.window.columns, stage.step[1], columns);
         WindowSource {
             image: Image::new(image),
             window: stage.window,
             step: stage.step,
             mode: stage.mode,
+            skip_zeros: stage.skip_zeros,
             origin: [0, 1].map(|axis| (start[axis] * stage.step[axis]) as isize + stage.origin[axis]),
-            rows: region.rows.len(),
-            columns: region.columns.len(),
+            size: [region.rows.len(), columns],
+            pitch: strips.map(|strip| strip.len).max().unwrap_or(columns),
         }
     }
 
-    fn span(&self, dx: isize) -> Span {
-        let (step, first) = (self.step[1], self.origin[1] + dx);
-        // The number of output columns that read below input column `limit`.
-        let below = |limit: usize| {
-            let distance = limit as isize - first;
-            if distance > 0 { distance.unsigned_abs().div_ceil(step).min(self.columns) } else { 0 }
+    fn offsets(&self, axis: usize) -> &'a [isize] {
+        if axis == 0 { &self.window.rows } else { &self.window.columns }
+    }
+
+    /// The taps along an axis, in ascending order, under which a position of the region reads inside the image.
+    fn inside(&self, axis: usize, position: usize) -> Range<usize> {
+        let first = self.origin[axis] + (position * self.step[axis]) as isize;
+        let size = if axis == 0 { self.image.height } else { self.image.width } as isize;
+        let below = |limit: isize| self.offsets(axis).iter().take_while(|&offset| first + offset < limit).count();
+        below(0)..below(size)
+    }
+
+    /// Whether taps of some pixels are left out.
+    fn leaves_out(&self) -> bool {
+        let on_padding = |axis: usize| {
+            let all = 0..self.offsets(axis).len();
+            self.inside(axis, 0) != all || self.inside(axis, self.size[axis] - 1) != all
         };
-        Span { first, inside: below(0)..below(self.image.width) }
+        self.skip_zeros && (on_padding(0) || on_padding(1))
     }
 
     #[inline(always)]
@@ -114,60 +129,118 @@ impl<'a, T: Element> WindowSource<'a, T> {
         Some(self.image.row(channel, row))
     }
 
-    /// Writes the pixels of one output row under one column of taps. May write a vector behind them.
+    /// Writes a row of a strip whose first element is input column `first`. May write a vector behind it.
     #[inline(always)]
-    fn copy_row<S: Simd<T>>(&self, simd: S, row: Option<Row<'_, T>>, span: &Span, to: &mut [T]) {
-        let Some(row) = row else { return to[..self.columns].fill(T::ZERO) };
-        let Range { start, end } = span.inside.clone();
+    fn copy_row<S: Simd<T>>(&self, simd: S, row: Row<'_, T>, first: isize, len: usize, to: &mut [T]) {
+        let step = self.step[1];
+        // The number of elements that lie below input column `limit`.
+        let below = |limit: usize| {
+            let distance = limit as isize - first;
+            if distance <= 0 {
+                0
+            } else if step == 1 {
+                distance.unsigned_abs().min(len)
+            } else {
+                distance.unsigned_abs().div_ceil(step).min(len)
+            }
+        };
+        let (start, end) = (below(0), below(self.image.width));
         if start < end {
-            let first = (span.first + (start * self.step[1]) as isize).unsigned_abs();
+            let from = (first + (start * step) as isize).unsigned_abs();
             let (to, count) = (&mut to[start..], end - start);
-            match (&row, self.step[1]) {
-                (Row::Slice(row), 1) => copy_run(simd, &row[first..], to, count),
-                (Row::Slice(row), 2) => copy_even_run(simd, &row[first..], to, count),
+            match (&row, step) {
+                (Row::Slice(row), 1) => copy_run(simd, &row[from..], to, count),
+                (Row::Slice(row), 2) => copy_even_run(simd, &row[from..], to, count),
                 (Row::Slice(row), step) => {
-                    to[..count].iter_mut().zip(row[first..].iter().step_by(step)).for_each(|(to, from)| *to = *from);
+                    to[..count].iter_mut().zip(row[from..].iter().step_by(step)).for_each(|(to, from)| *to = *from);
                 }
                 (Row::Strided(row), step) => {
-                    let from = row.slice(s![first..; step]);
+                    let from = row.slice(s![from..; step]);
                     to[..count].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                 }
             }
         }
-        if end - start < self.columns {
+        if end - start < len {
             match self.mode {
                 PaddingMode::Zeros => {
                     to[..start].iter_mut().for_each(|to| *to = T::ZERO);
-                    to[end..self.columns].iter_mut().for_each(|to| *to = T::ZERO);
+                    to[end..len].iter_mut().for_each(|to| *to = T::ZERO);
                 }
-                _ => self.pad(&row, span, to),
+                _ => self.pad(&row, first, (0..start).chain(end..len), to),
             }
         }
     }
 
-    /// The pixels of a row that lie on padding which is not zero.
-    fn pad(&self, row: &Row<'_, T>, span: &Span, to: &mut [T]) {
-        for column in (0..span.inside.start).chain(span.inside.end..self.columns) {
-            let from = span.first + (column * self.step[1]) as isize;
-            to[column] = match (self.mode.source(from, self.image.width), row) {
+    /// The elements of a row that lie on padding which is not zero.
+    fn pad(&self, row: &Row<'_, T>, first: isize, elements: impl Iterator<Item = usize>, to: &mut [T]) {
+        for element in elements {
+            let from = first + (element * self.step[1]) as isize;
+            to[element] = match (self.mode.source(from, self.image.width), row) {
                 (None, _) => T::ZERO,
                 (Some(from), Row::Slice(row)) => row[from],
                 (Some(from), Row::Strided(row)) => row[from],
             };
         }
     }
+
+    /// Packs what some rows of taps see of a channel, and notes where each of their taps begins. Returns the length.
+    #[inline(always)]
+    fn pack_channel<S: Simd<T>>(
+        &self,
+        simd: S,
+        channel: usize,
+        taps: Range<usize>,
+        data: &mut [T],
+        mut note: impl FnMut(usize, usize),
+    ) -> usize {
+        let width = self.window.columns.len();
+        let first = taps.start / width;
+        let rows = &self.window.rows[first..taps.end.div_ceil(width)];
+        let mut end = 0;
+        for columns in Strips::new(&self.window.columns, self.step[1], self.size[1]) {
+            for strip in Strips::new(rows, self.step[0], self.size[0]) {
+                for (row, shift) in strip.taps() {
+                    for (column, ahead) in columns.taps() {
+                        let tap = (first + row) * width + column;
+                        if taps.contains(&tap) {
+                            note(tap - taps.start, end + shift * self.pitch + ahead);
+                        }
+                    }
+                }
+                let (x, y) = (self.origin[1] + columns.first, self.origin[0] + strip.first);
+                for row in 0..strip.len {
+                    let to = &mut data[end..];
+                    match self.input_row(channel, y + (row * self.step[0]) as isize) {
+                        Some(row) => self.copy_row(simd, row, x, columns.len, to),
+                        None if self.skip_zeros => {}
+                        None => to[..columns.len].fill(T::ZERO),
+                    }
+                    end += self.pitch;
+                }
+            }
+        }
+        end
+    }
 }
 
 impl<T: Element> Source<T> for WindowSource<'_, T> {
+    fn runs(&self) -> Runs {
+        let [rows, columns] = self.size;
+        if self.pitch == columns && !self.leaves_out() {
+            return Runs { count: 1, len: rows * columns, pitch: rows * columns };
+        }
+        Runs { count: rows, len: columns, pitch: self.pitch }
+    }
+
     /// A 1x1 kernel with stride 1 sees whole planes where they lie. Parts of planes are better packed: read in place, every tap
     /// would be on another page.
     fn in_place(&self, taps: Range<usize>, offsets: &mut [u32]) -> Option<&[T]> {
         let origin = [self.origin[0] + self.window.rows[0], self.origin[1] + self.window.columns[0]];
-        let whole = origin == [0, 0] && [self.rows, self.columns] == [self.image.height, self.image.width];
+        let whole = origin == [0, 0] && self.size == [self.image.height, self.image.width];
         if self.window.len() != 1 || self.step != [1, 1] || !whole {
             return None;
         }
-        let plane = self.rows * self.columns;
+        let plane = self.size[0] * self.size[1];
         let memory = self.image.flat?.get(taps.start * plane..)?;
         if taps.len() * plane + SPARE > memory.len() {
             return None;
@@ -181,90 +254,141 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
     #[inline(always)]
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>) {
         let Packed { data, offsets } = packed;
-        let width = self.window.columns.len();
-        let (mut end, mut done) = (0usize, 0);
+        let len = self.window.len();
+        let (mut start, mut done) = (0, 0);
+        // Where the channel before this one began, if it had all taps: then this one's offsets differ from it by a constant.
+        let mut whole = None;
         for (channel, taps) in self.window.channels(taps) {
-            for (column, &dx) in self.window.columns.iter().enumerate() {
-                let span = self.span(dx);
-                // The rows of taps whose tap in this column is in the block.
-                let first = taps.start.saturating_sub(column).div_ceil(width);
-                let last = taps.end.saturating_sub(column).div_ceil(width);
-                for chain in Chains::new(&self.window.rows[first..last], self.step[0], self.rows) {
-                    if chain.shared == 0 {
-                        end = end.next_multiple_of(S::LANES);
-                    }
-                    let start = end - chain.shared * self.columns;
-                    offsets[done + (first + chain.tap) * width + column - taps.start] = start as u32;
-                    for row in chain.shared..self.rows {
-                        let y = self.origin[0] + chain.offset + (row * self.step[0]) as isize;
-                        self.copy_row(simd, self.input_row(channel, y), &span, &mut data[end..]);
-                        end += self.columns;
-                    }
+            let data = &mut data[start..];
+            let (before, offsets) = offsets[..done + taps.len()].split_at_mut(done);
+            let length = match whole {
+                Some(last) if taps.len() == len => {
+                    let distance = (start - last) as u32;
+                    offsets.iter_mut().zip(&before[done - len..]).for_each(|(to, from)| *to = from + distance);
+                    self.pack_channel(simd, channel, taps.clone(), data, |_, _| ())
                 }
-            }
+                _ => {
+                    let note = |tap: usize, at: usize| offsets[tap] = (start + at) as u32;
+                    self.pack_channel(simd, channel, taps.clone(), data, note)
+                }
+            };
+            whole = (taps.len() == len).then_some(start);
+            start += length;
             done += taps.len();
         }
     }
+
+    fn sight(&self, run: usize, pixels: Range<usize>) -> Option<Sight> {
+        if !self.leaves_out() {
+            return None;
+        }
+        let (first, last) = (self.inside(1, pixels.start), self.inside(1, pixels.end - 1));
+        Some(Sight { rows: self.inside(0, run), columns: last.start..first.end, whole: first.start..last.end })
+    }
+
+    fn list(&self, sight: &Sight, taps: Range<usize>, offsets: &[u32], list: &mut Vec<Tap>) {
+        let width = self.window.columns.len();
+        let mut done = 0;
+        for (_, within) in self.window.channels(taps) {
+            for row in sight.rows.clone() {
+                for column in sight.columns.clone() {
+                    let tap = row * width + column;
+                    if !within.contains(&tap) {
+                        continue;
+                    }
+                    let clip = if column < sight.whole.start {
+                        Clip::First
+                    } else if column >= sight.whole.end {
+                        Clip::Last
+                    } else {
+                        Clip::Nothing
+                    };
+                    let tap = done + tap - within.start;
+                    list.push(Tap { pixels: offsets[tap], weight: tap as u16, clip });
+                }
+            }
+            done += within.len();
+        }
+    }
 }
 
-/// Rows of taps in an order in which each may share rows of pixels with the one before it.
-struct Chains<'a> {
+/// Rows or columns of taps cut into sets that see overlapping pixels of the same residue modulo the step: each set sees a strip.
+struct Strips<'a> {
+    /// Ascending.
     offsets: &'a [isize],
     step: usize,
-    rows: usize,
-    /// The first tap of the chain, and the next one to look at.
+    /// Rows or columns that each tap sees.
+    size: usize,
+    /// The first tap of the residue that is being cut, and the next one to look at.
     leader: usize,
     next: usize,
-    /// The offset of the last tap of the chain, if any.
-    last: Option<isize>,
 }
 
-/// A row of taps in a chain.
-#[derive(Debug, PartialEq, Eq)]
-struct Link {
-    tap: usize,
-    offset: isize,
-    /// Rows of pixels that it shares with the one before it: its first ones are the other's last ones.
-    shared: usize,
+/// What some taps see along an axis: input positions `first`, `first + step` and so on.
+#[derive(Clone)]
+struct Strip<'a> {
+    first: isize,
+    len: usize,
+    strips: &'a [isize],
+    step: usize,
+    /// The first of its taps, and the one behind the last.
+    range: Range<usize>,
 }
 
-impl<'a> Chains<'a> {
-    fn new(offsets: &'a [isize], step: usize, rows: usize) -> Self {
-        Chains { offsets, step, rows, leader: 0, next: 0, last: None }
+impl Strip<'_> {
+    /// Its taps, and where in the strip each begins.
+    fn taps(&self) -> impl Iterator<Item = (usize, usize)> {
+        let offsets = self.strips[self.range.clone()].iter().zip(self.range.clone());
+        offsets.filter_map(|(offset, tap)| {
+            let distance = (offset - self.first) as usize;
+            (self.step == 1 || distance.is_multiple_of(self.step)).then_some((tap, distance / self.step))
+        })
+    }
+}
+
+impl<'a> Strips<'a> {
+    fn new(offsets: &'a [isize], step: usize, size: usize) -> Self {
+        Strips { offsets, step, size, leader: 0, next: 0 }
     }
 
-    fn residue(&self, tap: usize) -> isize {
-        self.offsets[tap].rem_euclid(self.step as isize)
+    fn same_residue(&self, a: usize, b: usize) -> bool {
+        self.step == 1 || (self.offsets[a] - self.offsets[b]) % self.step as isize == 0
     }
 }
 
-impl Iterator for Chains<'_> {
-    type Item = Link;
+impl<'a> Iterator for Strips<'a> {
+    type Item = Strip<'a>;
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Link> {
-        while self.leader < self.offsets.len() {
-            while self.next < self.offsets.len() {
-                let tap = self.next;
-                self.next += 1;
-                if self.step > 1 && self.residue(tap) != self.residue(self.leader) {
-                    continue;
-                }
-                let offset = self.offsets[tap];
-                let ahead = self.last.map_or(self.rows, |last| (offset - last).unsigned_abs() / self.step);
-                self.last = Some(offset);
-                return Some(Link { tap, offset, shared: self.rows.saturating_sub(ahead) });
-            }
+    fn next(&mut self) -> Option<Strip<'a>> {
+        let taps = self.offsets.len();
+        while self.next < taps && !self.same_residue(self.next, self.leader) {
+            self.next += 1;
+        }
+        if self.next == taps {
             // The next leader is the next tap whose residue no tap before it has.
             self.leader += 1;
-            while self.leader < self.offsets.len()
-                && (0..self.leader).any(|tap| self.step == 1 || self.residue(tap) == self.residue(self.leader))
-            {
+            while self.leader < taps && (0..self.leader).any(|tap| self.same_residue(tap, self.leader)) {
                 self.leader += 1;
             }
-            (self.next, self.last) = (self.leader, None);
+            self.next = self.leader;
         }
-        None
+        let start = self.next;
+        let first = *self.offsets.get(start)?;
+        let (mut end, mut last) = (start + 1, first);
+        let mut next = end;
+        while next < taps {
+            if self.same_residue(next, start) {
+                if (self.offsets[next] - last).unsigned_abs() / self.step >= self.size {
+                    break;
+                }
+                (last, end) = (self.offsets[next], next + 1);
+            }
+            next += 1;
+        }
+        self.next = next;
+        let len = (last - first).unsigned_abs() / self.step + self.size;
+        Some(Strip { first, len, strips: self.offsets, step: self.step, range: start..end })
     }
 }
 
@@ -272,17 +396,22 @@ impl Iterator for Chains<'_> {
 mod tests {
     use super::*;
 
-    fn links(offsets: &[isize], step: usize, rows: usize) -> Vec<(usize, usize)> {
-        Chains::new(offsets, step, rows).map(|link| (link.tap, link.shared)).collect()
+    /// First position, length, and the taps with their places.
+    fn strips(offsets: &[isize], step: usize, size: usize) -> Vec<(isize, usize, Vec<(usize, usize)>)> {
+        Strips::new(offsets, step, size).map(|strip| (strip.first, strip.len, strip.taps().collect())).collect()
     }
 
     #[test]
-    fn rows_of_taps_share_rows_of_pixels() {
-        assert_eq!(links(&[0, 1, 2], 1, 4), [(0, 0), (1, 3), (2, 3)]);
-        assert_eq!(links(&[0, 3, 6], 1, 4), [(0, 0), (1, 1), (2, 1)]);
-        assert_eq!(links(&[0, 9, 18], 1, 4), [(0, 0), (1, 0), (2, 0)]);
-        assert_eq!(links(&[0, 1, 2], 2, 4), [(0, 0), (2, 3), (1, 0)]);
-        assert_eq!(links(&[-2, -1, 0, 1, 2], 3, 5), [(0, 0), (3, 4), (1, 0), (4, 4), (2, 0)]);
-        assert_eq!(links(&[], 1, 4), []);
+    fn taps_share_strips() {
+        assert_eq!(strips(&[0, 1, 2], 1, 4), [(0, 6, vec![(0, 0), (1, 1), (2, 2)])]);
+        assert_eq!(strips(&[0, 3, 6], 1, 4), [(0, 10, vec![(0, 0), (1, 3), (2, 6)])]);
+        assert_eq!(strips(&[0, 9, 18], 1, 4), [(0, 4, vec![(0, 0)]), (9, 4, vec![(1, 0)]), (18, 4, vec![(2, 0)])]);
+        assert_eq!(strips(&[0, 1, 2], 2, 4), [(0, 5, vec![(0, 0), (2, 1)]), (1, 4, vec![(1, 0)])]);
+        assert_eq!(
+            strips(&[-2, -1, 0, 1, 2], 3, 5),
+            [(-2, 6, vec![(0, 0), (3, 1)]), (-1, 6, vec![(1, 0), (4, 1)]), (0, 5, vec![(2, 0)])]
+        );
+        assert_eq!(strips(&[0, 1, 2, 3], 2, 1), [(0, 1, vec![(0, 0)]), (2, 1, vec![(2, 0)]), (1, 1, vec![(1, 0)]), (3, 1, vec![(3, 0)])]);
+        assert_eq!(strips(&[], 1, 4), []);
     }
 }

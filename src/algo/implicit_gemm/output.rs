@@ -21,6 +21,10 @@ impl<'a, T: Element> DirectRows<'a, T> {
         Ok(DirectRows { view })
     }
 
+    pub(crate) fn pixels(&self) -> usize {
+        self.view.len_of(Axis(2))
+    }
+
     /// Applies an activation; row 0 is channel `first`.
     pub(crate) fn activate(&mut self, activation: &Activation<T>, first: usize) {
         if *activation == Activation::None {

@@ -14,6 +14,8 @@ pub(crate) struct Window {
     /// Offsets of the columns of taps, ascending.
     pub(crate) columns: Vec<isize>,
     block_ends: Vec<usize>,
+    /// Most channels that a block has taps of.
+    channels_per_block: usize,
 }
 
 impl Window {
@@ -47,8 +49,13 @@ impl Window {
         };
         let taps = channels * height * width;
         let block_ends = (1..=taps.div_ceil(SUMMATION_BLOCK)).map(|block| before((block * SUMMATION_BLOCK).min(taps)));
+        let block_ends: Vec<usize> = block_ends.collect();
+        let of_channel = rows.len() * columns.len();
+        let starts = core::iter::once(0).chain(block_ends.iter().copied());
+        let channels = starts.zip(&block_ends).map(|(start, end)| end.div_ceil(of_channel) - start / of_channel);
         Window {
-            block_ends: block_ends.collect(),
+            channels_per_block: channels.max().unwrap_or(0),
+            block_ends,
             rows: rows.iter().map(|&(_, offset)| offset).collect(),
             columns: columns.iter().map(|&(_, offset)| offset).collect(),
         }
@@ -57,6 +64,11 @@ impl Window {
     /// Taps of one channel.
     pub(crate) fn len(&self) -> usize {
         self.rows.len() * self.columns.len()
+    }
+
+    /// Most channels that a block has taps of.
+    pub(crate) fn channels_per_block(&self) -> usize {
+        self.channels_per_block
     }
 
     /// Where in the sum the blocks end.

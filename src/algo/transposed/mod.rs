@@ -14,6 +14,7 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, s};
 use crate::activation::Activation;
 use crate::algo::{Extent, Region, Stage};
 use crate::element::Element;
+use crate::scratch::Scratch;
 use borders::Borders;
 
 /// The taps along one axis that reach outputs of one residue modulo the stride.
@@ -65,7 +66,7 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
         phases.unwrap_or(0).max(borders.unwrap_or(0))
     }
 
-    fn run(&self, input: ArrayView3<'_, T>, region: &Region, mut output: ArrayViewMut3<'_, T>, scratch: &mut [T]) {
+    fn run(&self, input: ArrayView3<'_, T>, region: &Region, mut output: ArrayViewMut3<'_, T>, mut scratch: Scratch<'_, T>) {
         if self.phases.len() < self.stride[0].saturating_mul(self.stride[1]) {
             self.fill_with_bias(region, &mut output);
         }
@@ -83,10 +84,10 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
             }
             let (top, left) = (top - region.rows.start, left - region.columns.start);
             let place = output.slice_mut(s![.., top..;self.stride[0], left..;self.stride[1]]);
-            phase.stage.run(input, &Region { rows, columns, ..region.clone() }, place, scratch);
+            phase.stage.run(input, &Region { rows, columns, ..region.clone() }, place, scratch.reborrow());
         }
         if let Some(borders) = &self.borders {
-            borders.run(input, region, output.view_mut(), scratch);
+            borders.run(input, region, output.view_mut(), scratch.elements);
         }
         if *self.activation != Activation::None {
             for (channel, mut plane) in region.channels.clone().zip(output.outer_iter_mut()) {
