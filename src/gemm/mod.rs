@@ -17,7 +17,7 @@ mod weights;
 use core::ops::Range;
 
 use crate::element::Element;
-use crate::kernels::channel_tile::MultiplyChannels;
+use crate::kernels::channel_tile::{Ahead, MultiplyChannels, runs_of_tile};
 use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::tile::{Block, Clip, Tap, Tile};
 use crate::kernels::transpose::Transpose;
@@ -60,15 +60,15 @@ pub(crate) trait Source<T: Copy> {
     /// How the pixels of each tap lie.
     fn runs(&self) -> Runs;
 
-    /// Where memory holds the given taps of all pixels already, as in [`Packed`] and with [`blocking::SPARE`] elements behind
+    /// Where memory holds the given taps of all pixels already, as in [`Packed`] and with `spare` elements behind
     /// the last one: that memory, and the taps' offsets in it.
-    fn in_place(&self, taps: Range<usize>, offsets: &mut [u32]) -> Option<&[T]>;
+    fn in_place(&self, taps: Range<usize>, offsets: &mut [u32], spare: usize) -> Option<&[T]>;
 
     /// Makes the given taps of all pixels.
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>);
 
-    /// What pixels of a run see, if some taps may be left out.
-    fn sight(&self, run: usize, pixels: Range<usize>) -> Option<Sight>;
+    /// What pixels of some runs see, if some taps may be left out.
+    fn sight(&self, runs: Range<usize>, pixels: Range<usize>) -> Option<Sight>;
 
     /// Lists those taps of a block that are in sight.
     fn list(&self, sight: &Sight, taps: Range<usize>, offsets: &[u32], list: &mut Vec<Tap>);
@@ -123,10 +123,14 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let panels = self.weights.panels();
         let first_row = panels.range(self.panels.clone()).start;
         let shape = TileShape::of::<T>(self.isa);
-        let pixels = self.lay_tiles(shape.pixels(self.lanes, panels.total), lists);
+        let runs = self.source.runs();
+        let pixels = runs.count * runs.len;
+        self.lay_tiles(runs, shape.pixels(self.lanes, panels.total), lists);
+        let spare = if self.lanes == Lanes::Pixels { blocking::SPARE } else { 0 };
         for (index, taps) in self.weights.blocks().enumerate() {
             let offsets = &mut offsets[..taps.len()];
-            let memory = match self.source.in_place(taps.clone(), offsets) {
+            let in_place = self.source.in_place(taps.clone(), offsets, spare);
+            let memory = match in_place {
                 Some(memory) => memory,
                 None => {
                     let packed = Packed { data: &mut *scratch, offsets: &mut *offsets };
@@ -140,8 +144,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 let (first, rows) = (rows.start - first_row, rows.len());
                 let block = Block {
                     weights: self.weights.panel(self.group, index, panel),
-                    rows,
+                    rows: rows as u32,
                     pixels: memory,
+                    pitch: runs.pitch as u32,
                     tiles: &lists.tiles,
                     taps: &lists.taps,
                     ends: &lists.ends,
@@ -157,7 +162,10 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     }),
                     Lanes::Channels => {
                         let sums = &mut sums[shape.padded(first) * pixels..][..shape.padded(rows) * pixels];
-                        let ahead = self.ahead(index, panel);
+                        let ahead = match in_place {
+                            Some(_) if panel == self.panels.start => Ahead::Pixels,
+                            _ => Ahead::Weights(self.ahead(index, panel)),
+                        };
                         T::multiply_channels(self.isa, MultiplyChannels { block, sums: &mut *sums, ahead });
                         if index + 1 == self.weights.blocks().len() {
                             output.with_rows(first, rows, |rows| T::transpose(self.isa, Transpose { sums, rows }));
@@ -179,19 +187,26 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         }
     }
 
-    /// Cuts the runs of pixels into tiles and notes which taps each may see. Returns the number of pixels.
-    fn lay_tiles(&self, most: usize, Lists { tiles, sights, .. }: &mut Lists) -> usize {
-        let Runs { count, len, pitch } = self.source.runs();
+    /// Cuts the runs of pixels into tiles of `most` pixels, and notes which taps each may see.
+    fn lay_tiles(&self, Runs { count, len, pitch }: Runs, most: usize, Lists { tiles, sights, .. }: &mut Lists) {
         tiles.clear();
         sights.clear();
-        let parts = len.div_ceil(most);
-        for run in 0..count {
+        let (parts, together) = match self.lanes {
+            Lanes::Channels => (len.div_ceil(most), runs_of_tile(most, len)),
+            Lanes::Pixels => (len.div_ceil(most), 1),
+        };
+        let mut run = 0;
+        while run < count {
+            let mut runs = together;
+            while run + runs > count {
+                runs /= 2;
+            }
             for part in 0..parts {
                 let pixels = match self.lanes {
                     Lanes::Channels => even_part(len, parts, part),
                     Lanes::Pixels => part * most..len.min((part + 1) * most),
                 };
-                let sight = self.source.sight(run, pixels.clone());
+                let sight = self.source.sight(run..run + runs, pixels.clone());
                 let list = sights.iter().rposition(|seen| *seen == sight).unwrap_or_else(|| {
                     sights.push(sight);
                     sights.len() - 1
@@ -199,12 +214,13 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 tiles.push(Tile {
                     place: (run * pitch + pixels.start) as u32,
                     pixel: (run * len + pixels.start) as u32,
-                    len: pixels.len() as u32,
+                    len: pixels.len() as u16,
+                    runs: runs as u16,
                     taps: list as u32,
                 });
             }
+            run += runs;
         }
-        count * len
     }
 
     /// Lists the taps of a block, for each kind of tile.

@@ -11,7 +11,7 @@
 //! that a tap sees on padding can be left out. Their sums are kept as `[pixel][channel]` until the last block: then
 //! [`transpose`](super::transpose) turns them.
 
-use super::tile::{Block, Clip, Tap};
+use super::tile::{Block, Clip};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times the pixels of a block.
@@ -19,8 +19,16 @@ pub struct MultiplyChannels<'a, 's, T> {
     pub(crate) block: Block<'a, T>,
     /// `[pixel][channel]`, a pixel's channels in whole vectors.
     pub(crate) sums: &'s mut [T],
-    /// What to bring into the cache meanwhile.
-    pub(crate) ahead: &'a [T],
+    pub(crate) ahead: Ahead<'a, T>,
+}
+
+/// What to bring into the cache meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) enum Ahead<'a, T> {
+    /// The weights that come next.
+    Weights(&'a [T]),
+    /// The pixels of the next tile, which lie where memory has them.
+    Pixels,
 }
 
 /// Most pixels of a tile that has so many vectors of channels.
@@ -32,12 +40,21 @@ pub(crate) const fn most_pixels(registers: usize, vectors: usize) -> usize {
 /// Tiles of more pixels would not be faster: at 14 the multiply-adds of one vector hide their latency.
 const MOST_PIXELS: usize = 14;
 
+/// Runs that a tile takes pixels of, where runs are of so many pixels.
+pub(crate) fn runs_of_tile(most: usize, run: usize) -> usize {
+    match run {
+        ..=3 if run * 4 <= most => 4,
+        ..=7 if run * 2 <= most => 2,
+        _ => 1,
+    }
+}
+
 impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        match self.block.rows.div_ceil(S::LANES) {
+        match (self.block.rows as usize).div_ceil(S::LANES) {
             1 => self.run_tiles::<S, 1>(simd),
             2 if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2>(simd),
             vectors => unreachable!("weight panels have 1 to {} vectors, not {vectors}", S::PANEL_VECTORS),
@@ -48,95 +65,107 @@ impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, T> {
 impl<T: Arithmetic> MultiplyChannels<'_, '_, T> {
     #[inline(always)]
     fn run_tiles<S: Simd<T>, const V: usize>(mut self, simd: S) {
-        let tiles = self.block.tiles.len();
-        for index in 0..tiles {
-            let ahead = self.ahead.len() * index / tiles..self.ahead.len() * (index + 1) / tiles;
-            macro_rules! by_len {
-                ($($len:literal)*) => {
-                    match self.block.tiles[index].len {
-                        $($len if $len <= most_pixels(S::REGISTERS, V) => self.run_tile::<S, $len, V>(simd, index, ahead),)*
-                        len => unreachable!("tiles have 1 to {} pixels, not {len}", most_pixels(S::REGISTERS, V)),
+        for index in 0..self.block.tiles.len() {
+            macro_rules! by_size {
+                ($($runs:literal x $($len:literal)*),*) => {
+                    match (self.block.tiles[index].runs, self.block.tiles[index].len) {
+                        $($(($runs, $len) if $runs * $len <= most_pixels(S::REGISTERS, V) => {
+                            self.run_tile::<S, $runs, $len, V>(simd, index);
+                        })*)*
+                        size => unreachable!("no tile of runs and pixels {size:?}"),
                     }
                 };
             }
-            by_len!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+            by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7, 4 x 1 2 3);
         }
     }
 
     #[inline(always)]
-    fn run_tile<S: Simd<T>, const P: usize, const V: usize>(
-        &mut self,
-        simd: S,
-        index: usize,
-        ahead: core::ops::Range<usize>,
-    ) {
+    fn run_tile<S: Simd<T>, const R: usize, const P: usize, const V: usize>(&mut self, simd: S, index: usize) {
         let block = self.block;
         let tile = &block.tiles[index];
-        let taps = block.taps_of(tile);
-        let sums = multiply::<T, S, P, V>(simd, &block, &block.pixels[tile.place as usize..], taps, &self.ahead[ahead]);
+        let sums = self.multiply::<S, R, P, V>(simd, index);
         let width = V * S::LANES;
-        let places = &mut self.sums[tile.pixel as usize * width..][..P * width];
+        let places = &mut self.sums[tile.pixel as usize * width..][..R * P * width];
         match block.bias {
             Some(bias) => {
                 unroll!(VECTOR < V, at most 4, {
                     let bias = &bias[VECTOR * S::LANES..];
                     let bias = if bias.len() >= S::LANES { simd.load(bias) } else { simd.load_partial(bias) };
-                    unroll!(PIXEL < P, {
-                        let place = &mut places[PIXEL * width + VECTOR * S::LANES..][..S::LANES];
-                        simd.store(simd.add(bias, sums[PIXEL][VECTOR]), place);
+                    unroll!(RUN < R, at most 4, {
+                        unroll!(PIXEL < P, {
+                            let place = &mut places[(RUN * P + PIXEL) * width + VECTOR * S::LANES..][..S::LANES];
+                            simd.store(simd.add(bias, sums[RUN][PIXEL][VECTOR]), place);
+                        });
                     });
                 });
             }
             None => {
-                unroll!(PIXEL < P, {
-                    unroll!(VECTOR < V, at most 4, {
-                        let place = &mut places[PIXEL * width + VECTOR * S::LANES..][..S::LANES];
-                        simd.store(simd.add(simd.load(place), sums[PIXEL][VECTOR]), place);
+                unroll!(RUN < R, at most 4, {
+                    unroll!(PIXEL < P, {
+                        unroll!(VECTOR < V, at most 4, {
+                            let place = &mut places[(RUN * P + PIXEL) * width + VECTOR * S::LANES..][..S::LANES];
+                            simd.store(simd.add(simd.load(place), sums[RUN][PIXEL][VECTOR]), place);
+                        });
                     });
                 });
             }
         }
     }
-}
 
-/// The partial sums of one tile, whose first pixel is the first of `pixels`.
-#[inline(always)]
-fn multiply<T: Arithmetic, S: Simd<T>, const P: usize, const V: usize>(
-    simd: S,
-    block: &Block<'_, T>,
-    pixels: &[T],
-    taps: &[Tap],
-    ahead: &[T],
-) -> [[S::Vector; V]; P] {
-    let mut sums = [[simd.splat(T::ZERO); V]; P];
-    let step = ahead.len().div_ceil(taps.len().max(1));
-    let mut at = 0;
-    for tap in taps {
-        simd.prefetch(ahead, at);
-        at += step;
-        let pixels = &pixels[tap.pixels as usize..][..P];
-        let weights = &block.weights[tap.weight as usize * block.rows..][..V * S::LANES];
-        let mut w = [simd.splat(T::ZERO); V];
-        unroll!(VECTOR < V, at most 4, {
-            w[VECTOR] = simd.load(&weights[VECTOR * S::LANES..]);
-        });
-        macro_rules! add {
-            ($pixels:expr) => {{
-                unroll!(PIXEL < P, {
-                    if $pixels.0 <= PIXEL && PIXEL < $pixels.1 {
-                        let x = simd.splat(pixels[PIXEL]);
-                        unroll!(VECTOR < V, at most 4, {
-                            sums[PIXEL][VECTOR] = simd.fma(x, w[VECTOR], sums[PIXEL][VECTOR]);
+    /// The partial sums of a tile.
+    #[inline(always)]
+    fn multiply<S: Simd<T>, const R: usize, const P: usize, const V: usize>(
+        &self,
+        simd: S,
+        index: usize,
+    ) -> [[[S::Vector; V]; P]; R] {
+        let block = &self.block;
+        let tile = &block.tiles[index];
+        let (taps, pixels) = (block.taps_of(tile), &block.pixels[tile.place as usize..]);
+        // Per tap: `next` moves on by `step`, and a tap's own place counts as far as the mask lets it.
+        let (ahead, mut next, step, mask) = match self.ahead {
+            Ahead::Weights(weights) => {
+                let tiles = block.tiles.len();
+                let share = &weights[weights.len() * index / tiles..weights.len() * (index + 1) / tiles];
+                (share, 0, share.len().div_ceil(taps.len().max(1)), 0)
+            }
+            Ahead::Pixels => (pixels, P, 0, u32::MAX),
+        };
+        let mut sums = [[[simd.splat(T::ZERO); V]; P]; R];
+        for tap in taps {
+            simd.prefetch(ahead, next + (tap.pixels & mask) as usize);
+            next += step;
+            // Sums of 32-bit numbers that cannot overflow: one comparison is enough to check a range.
+            let at = tap.pixels as usize;
+            let pixels = &pixels[at..at + (R - 1) * block.pitch as usize + P];
+            let at = tap.weight as usize * block.rows as usize;
+            let weights = &block.weights[at..at + V * S::LANES];
+            let mut w = [simd.splat(T::ZERO); V];
+            unroll!(VECTOR < V, at most 4, {
+                w[VECTOR] = simd.load(&weights[VECTOR * S::LANES..]);
+            });
+            macro_rules! add {
+                ($first:expr, $end:expr) => {{
+                    unroll!(RUN < R, at most 4, {
+                        let pixels = &pixels[RUN * block.pitch as usize..][..P];
+                        unroll!(PIXEL < P, {
+                            if PIXEL + 1 > $first && PIXEL < $end {
+                                let x = simd.splat(pixels[PIXEL]);
+                                unroll!(VECTOR < V, at most 4, {
+                                    sums[RUN][PIXEL][VECTOR] = simd.fma(x, w[VECTOR], sums[RUN][PIXEL][VECTOR]);
+                                });
+                            }
                         });
-                    }
-                });
-            }};
+                    });
+                }};
+            }
+            match tap.clip {
+                Clip::Nothing => add!(0, P),
+                Clip::First => add!(1, P),
+                Clip::Last => add!(0, P - 1),
+            }
         }
-        match tap.clip {
-            Clip::Nothing => add!((0, P)),
-            Clip::First => add!((1, P)),
-            Clip::Last => add!((0, P - 1)),
-        }
+        sums
     }
-    sums
 }

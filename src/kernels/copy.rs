@@ -3,7 +3,7 @@
 //! A run of a few dozen elements is done before a call of `memcpy` would have found its way. These work in whole vectors
 //! and may write past the run's end, up to the next whole vector.
 
-use crate::simd::Simd;
+use crate::simd::{Arithmetic, Simd};
 
 /// Copies `from[..len]` to `to[..len]`, and what follows up to a whole vector where both have it.
 #[inline(always)]
@@ -30,5 +30,15 @@ pub(crate) fn copy_even_run<T: Copy, S: Simd<T>>(simd: S, from: &[T], to: &mut [
             }
         }
         _ => to[..len].iter_mut().zip(from.iter().step_by(2)).for_each(|(to, from)| *to = *from),
+    }
+}
+
+/// Sets `to[..len]` to zero, and what follows up to a whole vector where there is more.
+#[inline(always)]
+pub(crate) fn fill_run<T: Arithmetic, S: Simd<T>>(simd: S, to: &mut [T], len: usize) {
+    let whole = len.next_multiple_of(S::LANES);
+    match to.get_mut(..whole) {
+        Some(to) => to.chunks_exact_mut(S::LANES).for_each(|to| simd.store(simd.splat(T::ZERO), to)),
+        None => to[..len].fill(T::ZERO),
     }
 }

@@ -39,11 +39,12 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
-        let most = tile_rows(S::TILE_ROWS, self.block.rows);
+        let rows = self.block.rows as usize;
+        let most = tile_rows(S::TILE_ROWS, rows);
         for index in 0..self.block.tiles.len() {
             let mut first = 0;
-            while first < self.block.rows {
-                let rows = most.min(self.block.rows - first);
+            while first < rows {
+                let rows = most.min(rows - first);
                 macro_rules! by_rows {
                     ($($rows:literal)*) => {
                         match rows {
@@ -80,10 +81,10 @@ impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
     fn run_tile<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, index: usize, first: usize) {
         let block = self.block;
         let tile = &block.tiles[index];
-        let sums = multiply::<T, S, R, V>(simd, &block, &block.pixels[tile.place as usize..], block.taps_of(tile), first);
+        let sums = multiply::<T, S, R, V>(simd, &block, &block.pixels[tile.place as usize..], block.taps_of(tile), first as u32);
         let rows: &mut [&mut [T]; R] = (&mut self.rows[first..first + R]).try_into().expect("as many rows");
         let bias = block.bias.map(|bias| &bias[first..first + R]);
-        let range = tile.pixel as usize..(tile.pixel + tile.len) as usize;
+        let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
         unroll!(ROW < R, {
             let row = &mut rows[ROW][range.clone()];
             unroll!(VECTOR < V, at most 6, {
@@ -115,12 +116,15 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize>(
     block: &Block<'_, T>,
     pixels: &[T],
     taps: &[Tap],
-    first: usize,
+    first: u32,
 ) -> [[S::Vector; V]; R] {
     let mut sums = [[simd.splat(T::ZERO); V]; R];
     for tap in taps {
-        let pixels = &pixels[tap.pixels as usize..][..V * S::LANES];
-        let weights = &block.weights[tap.weight as usize * block.rows + first..][..R];
+        // Sums of 32-bit numbers that cannot overflow: one comparison is enough to check a range.
+        let at = tap.pixels as usize;
+        let pixels = &pixels[at..at + V * S::LANES];
+        let at = tap.weight as usize * block.rows as usize + first as usize;
+        let weights = &block.weights[at..at + R];
         let mut x = [simd.splat(T::ZERO); V];
         unroll!(VECTOR < V, at most 6, {
             x[VECTOR] = simd.load(&pixels[VECTOR * S::LANES..]);

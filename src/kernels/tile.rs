@@ -23,15 +23,17 @@ pub(crate) enum Clip {
     Last,
 }
 
-/// Neighbouring pixels that are computed at a time.
+/// Pixels that are computed at a time: as many neighbours in each of one or more runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tile {
     /// Where its first pixel lies, relative to the region's first.
     pub(crate) place: u32,
     /// Its first pixel's number in the region.
     pub(crate) pixel: u32,
-    /// How many they are.
-    pub(crate) len: u32,
+    /// How many they are in each run.
+    pub(crate) len: u16,
+    /// Neighbouring runs; if more than one, all of their pixels.
+    pub(crate) runs: u16,
     /// Which list of taps they see.
     pub(crate) taps: u32,
 }
@@ -42,9 +44,11 @@ pub(crate) struct Block<'a, T> {
     /// `[taps][rows]`, with a vector's length to spare.
     pub(crate) weights: &'a [T],
     /// Output channels of the panel.
-    pub(crate) rows: usize,
+    pub(crate) rows: u32,
     /// Tap `t` of a pixel lies at `t.pixels` + the pixel's place; behind the last one is room to read a vector.
     pub(crate) pixels: &'a [T],
+    /// Elements from one run of pixels to the next.
+    pub(crate) pitch: u32,
     pub(crate) tiles: &'a [Tile],
     /// The lists of taps, one behind the other.
     pub(crate) taps: &'a [Tap],

@@ -165,6 +165,7 @@ impl<T: Float> DeformConv2dLayer<T> {
         // Every tap samples for itself.
         demand.taps.distance = [usize::MAX; 2];
         demand.linear = true;
+        demand.in_place = false;
         let schedule = demand.schedule(parallel::threads());
         let stage = Deformable {
             weights: self.plan.weights(),

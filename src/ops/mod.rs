@@ -163,6 +163,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
     let shape = TileShape::of::<T>(isa);
     let per_group = problem.out_channels_per_group();
     let taps = taps(config, problem, phases);
+    let linear = taps.kernel == [1, 1] && problem.pads == Pads::default();
     Demand {
         batch: problem.batch,
         units: match problem.groups {
@@ -172,7 +173,8 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         channels_per_group: per_group,
         output: problem.output,
         phases,
-        linear: taps.kernel == [1, 1] && problem.pads == Pads::default(),
+        linear,
+        in_place: linear && problem.stride == [1, 1],
         taps,
         shape,
         memory: region_memory::<T>(),

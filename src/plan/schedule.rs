@@ -80,6 +80,8 @@ pub(crate) struct Demand {
     pub(crate) taps: Taps,
     /// Whether neighbouring rows of pixels follow each other without gaps.
     pub(crate) linear: bool,
+    /// Whether the input itself is what would be packed.
+    pub(crate) in_place: bool,
     pub(crate) shape: TileShape,
     /// Elements of working memory that a region may take.
     pub(crate) memory: usize,
@@ -207,7 +209,8 @@ impl Demand {
         };
         let multiply = taps * runs[0] * self.shape.tap_cost(lanes, channels, runs[1], LATENCY);
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
-        let region = multiply + of_group + PACK * packed * self.taps.channels + LOAD * taps * vectors + staged;
+        let pack = if self.in_place { 0 } else { PACK * packed * self.taps.channels };
+        let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
         rounds.saturating_mul(region * groups)
     }
 }
@@ -227,6 +230,7 @@ mod tests {
             phases: [1, 1],
             taps: Taps { kernel: [3, 3], channels: 64, classes: [1, 1], distance: [1, 1] },
             linear: false,
+            in_place: false,
             shape,
             memory: region_memory::<f32>(),
             pixel_limit: usize::MAX,

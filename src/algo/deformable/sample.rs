@@ -136,13 +136,13 @@ impl<T: Float> Source<T> for SampledSource<'_, '_, '_, T> {
         Runs { count: 1, len: self.pixels(), pitch: self.pixels() }
     }
 
-    fn sight(&self, _: usize, _: Range<usize>) -> Option<Sight> {
+    fn sight(&self, _: Range<usize>, _: Range<usize>) -> Option<Sight> {
         None
     }
 
     fn list(&self, _: &Sight, _: Range<usize>, _: &[u32], _: &mut Vec<Tap>) {}
 
-    fn in_place(&self, _: Range<usize>, _: &mut [u32]) -> Option<&[T]> {
+    fn in_place(&self, _: Range<usize>, _: &mut [u32], _: usize) -> Option<&[T]> {
         None
     }
 

@@ -21,7 +21,7 @@ use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::blocking::SPARE;
 use crate::gemm::{Packed, Runs, Sight, Source};
-use crate::kernels::copy::{copy_even_run, copy_run};
+use crate::kernels::copy::{copy_even_run, copy_run, fill_run};
 use crate::kernels::tile::{Clip, Tap};
 use crate::simd::Simd;
 
@@ -73,6 +73,16 @@ pub(crate) struct WindowSource<'a, T> {
     size: [usize; 2],
     /// Elements from one row to the next in what is packed.
     pitch: usize,
+}
+
+/// What a strip of columns reads of each row.
+struct Columns {
+    /// Input column of its first element.
+    first: isize,
+    len: usize,
+    /// Its elements that lie inside the image, and the input column of their first.
+    inside: Range<usize>,
+    from: usize,
 }
 
 /// Elements that packing a block of taps for a region takes at most.
@@ -129,26 +139,16 @@ impl<'a, T: Element> WindowSource<'a, T> {
         Some(self.image.row(channel, row))
     }
 
-    /// Writes a row of a strip whose first element is input column `first`. May write a vector behind it.
+    /// Writes a row of a strip. May write a vector behind it.
     #[inline(always)]
-    fn copy_row<S: Simd<T>>(&self, simd: S, row: Row<'_, T>, first: isize, len: usize, to: &mut [T]) {
-        let step = self.step[1];
-        // The number of elements that lie below input column `limit`.
-        let below = |limit: usize| {
-            let distance = limit as isize - first;
-            if distance <= 0 {
-                0
-            } else if step == 1 {
-                distance.unsigned_abs().min(len)
-            } else {
-                distance.unsigned_abs().div_ceil(step).min(len)
-            }
-        };
-        let (start, end) = (below(0), below(self.image.width));
+    fn copy_row<S: Simd<T>>(&self, simd: S, row: Row<'_, T>, strip: &Columns, to: &mut [T]) {
+        let Range { start, end } = strip.inside.clone();
+        if end - start < strip.len && self.mode == PaddingMode::Zeros {
+            fill_run(simd, &mut to[..strip.len], start);
+        }
         if start < end {
-            let from = (first + (start * step) as isize).unsigned_abs();
-            let (to, count) = (&mut to[start..], end - start);
-            match (&row, step) {
+            let (from, to, count) = (strip.from, &mut to[start..], end - start);
+            match (&row, self.step[1]) {
                 (Row::Slice(row), 1) => copy_run(simd, &row[from..], to, count),
                 (Row::Slice(row), 2) => copy_even_run(simd, &row[from..], to, count),
                 (Row::Slice(row), step) => {
@@ -160,27 +160,37 @@ impl<'a, T: Element> WindowSource<'a, T> {
                 }
             }
         }
-        if end - start < len {
+        if end - start < strip.len {
             match self.mode {
-                PaddingMode::Zeros => {
-                    to[..start].iter_mut().for_each(|to| *to = T::ZERO);
-                    to[end..len].iter_mut().for_each(|to| *to = T::ZERO);
-                }
-                _ => self.pad(&row, first, (0..start).chain(end..len), to),
+                PaddingMode::Zeros => fill_run(simd, &mut to[end..], strip.len - end),
+                _ => self.pad(&row, strip, to),
             }
         }
     }
 
     /// The elements of a row that lie on padding which is not zero.
-    fn pad(&self, row: &Row<'_, T>, first: isize, elements: impl Iterator<Item = usize>, to: &mut [T]) {
-        for element in elements {
-            let from = first + (element * self.step[1]) as isize;
+    fn pad(&self, row: &Row<'_, T>, strip: &Columns, to: &mut [T]) {
+        for element in (0..strip.inside.start).chain(strip.inside.end..strip.len) {
+            let from = strip.first + (element * self.step[1]) as isize;
             to[element] = match (self.mode.source(from, self.image.width), row) {
                 (None, _) => T::ZERO,
                 (Some(from), Row::Slice(row)) => row[from],
                 (Some(from), Row::Strided(row)) => row[from],
             };
         }
+    }
+
+    /// What a strip of columns reads.
+    fn columns(&self, strip: &Strip<'_>) -> Columns {
+        let (first, step) = (self.origin[1] + strip.first, self.step[1]);
+        // The number of elements that lie below input column `limit`.
+        let below = |limit: usize| {
+            let distance = limit as isize - first;
+            if distance > 0 { distance.unsigned_abs().div_ceil(step).min(strip.len) } else { 0 }
+        };
+        let inside = below(0)..below(self.image.width);
+        let from = (first + (inside.start * step) as isize).unsigned_abs();
+        Columns { first, len: strip.len, inside, from }
     }
 
     /// Packs what some rows of taps see of a channel, and notes where each of their taps begins. Returns the length.
@@ -198,6 +208,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
         let rows = &self.window.rows[first..taps.end.div_ceil(width)];
         let mut end = 0;
         for columns in Strips::new(&self.window.columns, self.step[1], self.size[1]) {
+            let read = self.columns(&columns);
             for strip in Strips::new(rows, self.step[0], self.size[0]) {
                 for (row, shift) in strip.taps() {
                     for (column, ahead) in columns.taps() {
@@ -207,13 +218,12 @@ impl<'a, T: Element> WindowSource<'a, T> {
                         }
                     }
                 }
-                let (x, y) = (self.origin[1] + columns.first, self.origin[0] + strip.first);
+                let y = self.origin[0] + strip.first;
                 for row in 0..strip.len {
                     let to = &mut data[end..];
                     match self.input_row(channel, y + (row * self.step[0]) as isize) {
-                        Some(row) => self.copy_row(simd, row, x, columns.len, to),
-                        None if self.skip_zeros => {}
-                        None => to[..columns.len].fill(T::ZERO),
+                        Some(row) => self.copy_row(simd, row, &read, to),
+                        None => fill_run(simd, to, columns.len),
                     }
                     end += self.pitch;
                 }
@@ -232,21 +242,22 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         Runs { count: rows, len: columns, pitch: self.pitch }
     }
 
-    /// A 1x1 kernel with stride 1 sees whole planes where they lie. Parts of planes are better packed: read in place, every tap
-    /// would be on another page.
-    fn in_place(&self, taps: Range<usize>, offsets: &mut [u32]) -> Option<&[T]> {
-        let origin = [self.origin[0] + self.window.rows[0], self.origin[1] + self.window.columns[0]];
-        let whole = origin == [0, 0] && self.size == [self.image.height, self.image.width];
-        if self.window.len() != 1 || self.step != [1, 1] || !whole {
+    /// A 1x1 kernel with stride 1 sees the image itself.
+    fn in_place(&self, taps: Range<usize>, offsets: &mut [u32], spare: usize) -> Option<&[T]> {
+        let flat = self.image.flat?;
+        let inside = || (0..2).all(|axis| self.inside(axis, 0) == (0..1) && self.inside(axis, self.size[axis] - 1) == (0..1));
+        let whole_rows = self.size[1] == self.image.width || self.size[0] == 1;
+        if self.window.len() != 1 || self.step != [1, 1] || !whole_rows || !inside() {
             return None;
         }
-        let plane = self.size[0] * self.size[1];
-        let memory = self.image.flat?.get(taps.start * plane..)?;
-        if taps.len() * plane + SPARE > memory.len() {
+        let plane = self.image.height * self.image.width;
+        let [y, x] = [0, 1].map(|axis| (self.origin[axis] + self.offsets(axis)[0]).unsigned_abs());
+        let memory = &flat[taps.start * plane + y * self.image.width + x..];
+        if (taps.len() - 1) * plane + self.size[0] * self.size[1] + spare > memory.len() {
             return None;
         }
-        for (tap, offset) in offsets.iter_mut().enumerate() {
-            *offset = (tap * plane) as u32;
+        for (offset, tap) in offsets.iter_mut().zip(0..) {
+            *offset = u32::try_from(tap * plane).ok()?;
         }
         Some(memory)
     }
@@ -278,36 +289,39 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         }
     }
 
-    fn sight(&self, run: usize, pixels: Range<usize>) -> Option<Sight> {
+    fn sight(&self, runs: Range<usize>, pixels: Range<usize>) -> Option<Sight> {
         if !self.leaves_out() {
             return None;
         }
-        let (first, last) = (self.inside(1, pixels.start), self.inside(1, pixels.end - 1));
-        Some(Sight { rows: self.inside(0, run), columns: last.start..first.end, whole: first.start..last.end })
+        // Taps are in ascending order: the first pixel loses the first ones, the last pixel the last ones.
+        let [rows, columns] = [runs, pixels].map(|range| (range.start, range.end - 1));
+        Some(Sight {
+            rows: self.inside(0, rows.1).start..self.inside(0, rows.0).end,
+            columns: self.inside(1, columns.1).start..self.inside(1, columns.0).end,
+            whole: self.inside(1, columns.0).start..self.inside(1, columns.1).end,
+        })
     }
 
     fn list(&self, sight: &Sight, taps: Range<usize>, offsets: &[u32], list: &mut Vec<Tap>) {
         let width = self.window.columns.len();
-        let mut done = 0;
+        let Sight { rows, columns, whole } = sight;
+        // Columns of taps in three parts, with what each part leaves out.
+        let first = columns.start..whole.start.clamp(columns.start, columns.end);
+        let last = whole.end.clamp(first.end, columns.end)..columns.end;
+        let parts = [(first.clone(), Clip::First), (first.end..last.start, Clip::Nothing), (last, Clip::Last)];
+        let mut start = 0;
         for (_, within) in self.window.channels(taps) {
-            for row in sight.rows.clone() {
-                for column in sight.columns.clone() {
-                    let tap = row * width + column;
-                    if !within.contains(&tap) {
-                        continue;
-                    }
-                    let clip = if column < sight.whole.start {
-                        Clip::First
-                    } else if column >= sight.whole.end {
-                        Clip::Last
-                    } else {
-                        Clip::Nothing
+            for row in rows.clone() {
+                for (columns, clip) in &parts {
+                    let in_block = |column: usize| {
+                        start + (row * width + column).clamp(within.start, within.end) - within.start
                     };
-                    let tap = done + tap - within.start;
-                    list.push(Tap { pixels: offsets[tap], weight: tap as u16, clip });
+                    let taps = in_block(columns.start)..in_block(columns.end);
+                    let numbered = offsets[taps.clone()].iter().zip(taps.start as u16..);
+                    list.extend(numbered.map(|(&pixels, weight)| Tap { pixels, weight, clip: *clip }));
                 }
             }
-            done += within.len();
+            start += within.len();
         }
     }
 }
