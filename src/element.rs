@@ -6,7 +6,6 @@ use num_traits::{One, Zero};
 
 use crate::kernels::channel_tile::MultiplyChannels;
 use crate::kernels::pixel_tile::MultiplyPixels;
-use crate::kernels::transpose::Transpose;
 use crate::simd::{Arithmetic, Isa, Kernel, Scalar, launch_on_all};
 
 /// An element of the tensors: `f32`, `f64`, or an integer from 8 to 64 bits.
@@ -31,13 +30,11 @@ pub trait Kernels: Arithmetic {
     fn negative_zero(self) -> bool;
     /// The value of a smooth activation. Integers have none: see [`FLOATING`](Self::FLOATING).
     fn curve(self, curve: Curve) -> Self;
-    /// Runs [`MultiplyChannels`]. Like the next two it is not generic, so that it is compiled once, with this crate, and not in every
+    /// Runs [`MultiplyChannels`]. Like the next one it is not generic, so that it is compiled once, with this crate, and not in every
     /// crate that uses it.
-    fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, Self>);
+    fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, '_, Self>);
     /// Runs [`MultiplyPixels`].
     fn multiply_pixels(isa: Isa, kernel: MultiplyPixels<'_, '_, Self>);
-    /// Runs [`Transpose`].
-    fn transpose(isa: Isa, kernel: Transpose<'_, '_, Self>);
     /// Runs a kernel compiled for an instruction set.
     fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
 }
@@ -107,7 +104,7 @@ macro_rules! float {
                 }
             }
 
-            fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, Self>) {
+            fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, '_, Self>) {
                 launch_on_all!(isa, kernel)
             }
 
@@ -115,9 +112,6 @@ macro_rules! float {
                 launch_on_all!(isa, kernel)
             }
 
-            fn transpose(isa: Isa, kernel: Transpose<'_, '_, Self>) {
-                launch_on_all!(isa, kernel)
-            }
 
             #[inline]
             fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output {
@@ -166,7 +160,7 @@ macro_rules! integers {
                 unreachable!("layers refuse {curve:?} for integers")
             }
 
-            fn multiply_channels(_: Isa, kernel: MultiplyChannels<'_, '_, Self>) {
+            fn multiply_channels(_: Isa, kernel: MultiplyChannels<'_, '_, '_, Self>) {
                 kernel.run(Scalar);
             }
 
@@ -174,9 +168,6 @@ macro_rules! integers {
                 kernel.run(Scalar);
             }
 
-            fn transpose(_: Isa, kernel: Transpose<'_, '_, Self>) {
-                kernel.run(Scalar);
-            }
 
             #[inline]
             fn launch<K: Kernel<Self>>(_: Isa, kernel: K) -> K::Output {

@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod activation;
+mod aligned;
 mod algo;
 mod config;
 mod element;

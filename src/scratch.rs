@@ -1,10 +1,8 @@
 //! Working memory: a constant per thread, which the caller may keep from call to call.
 
+use crate::aligned::Aligned;
 use crate::element::Element;
 use crate::gemm::Lists;
-
-/// A cache line, and a vector of the widest instruction set.
-const ALIGNMENT: usize = 64;
 
 /// Working memory that a layer's `run_into_with` uses, one buffer per thread.
 ///
@@ -41,13 +39,13 @@ impl<T: Element> Workspace<T> {
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.buffers.iter().map(|buffer| buffer.storage.len() * size_of::<T>()).sum()
+        self.buffers.iter().map(|buffer| buffer.elements.held() * size_of::<T>()).sum()
     }
 
     /// Buffers of at least `len` elements, one for each worker.
     pub(crate) fn buffers(&mut self, workers: usize, len: usize) -> &mut [Buffer<T>] {
         if self.buffers.len() < workers {
-            self.buffers.resize_with(workers, || Buffer { storage: Vec::new(), lists: Lists::default() });
+            self.buffers.resize_with(workers, || Buffer { elements: Aligned::default(), lists: Lists::default() });
         }
         let buffers = &mut self.buffers[..workers];
         buffers.iter_mut().for_each(|buffer| buffer.reserve(len));
@@ -64,7 +62,7 @@ impl<T: Element> Default for Workspace<T> {
 /// One worker's memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffer<T> {
-    storage: Vec<T>,
+    elements: Aligned<T>,
     lists: Lists,
 }
 
@@ -90,14 +88,12 @@ impl<T> Scratch<'_, T> {
 
 impl<T: Element> Buffer<T> {
     fn reserve(&mut self, len: usize) {
-        let with_alignment = len + ALIGNMENT / size_of::<T>();
-        if self.storage.len() < with_alignment {
-            self.storage = vec![T::ZERO; with_alignment];
+        if self.elements.elements().len() < len {
+            self.elements = Aligned::filled(T::ZERO, len);
         }
     }
 
     pub(crate) fn scratch(&mut self) -> Scratch<'_, T> {
-        let skip = self.storage.as_ptr().align_offset(ALIGNMENT).min(self.storage.len());
-        Scratch { elements: &mut self.storage[skip..], lists: &mut self.lists }
+        Scratch { elements: self.elements.elements_mut(), lists: &mut self.lists }
     }
 }

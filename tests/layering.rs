@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// What a module may name of the crate besides itself.
 const VOCABULARY: &[&str] =
-    &["activation", "config", "element", "error", "geometry", "numerics", "padding", "parts", "tensors"];
+    &["activation", "aligned", "config", "element", "error", "geometry", "numerics", "padding", "parts", "tensors"];
 
 fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
     let with = |more: &[&'static str]| VOCABULARY.iter().chain(more).copied().collect::<Vec<_>>();
@@ -14,9 +14,10 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("ops", with(&["plan", "algo", "gemm", "kernels", "simd", "parallel", "scratch"])),
         ("plan", with(&["algo", "gemm", "simd"])),
         ("algo", with(&["gemm", "kernels", "simd", "parallel", "scratch"])),
-        ("gemm", vec!["kernels", "simd", "numerics", "element", "parts"]),
+        ("gemm", vec!["kernels", "simd", "numerics", "element", "parts", "aligned"]),
         ("kernels", vec!["simd"]),
         ("simd", vec![]),
+        ("aligned", vec![]),
         ("activation", vec!["element", "error"]),
         ("config", vec!["error", "numerics", "geometry"]),
         ("element", vec!["kernels", "simd"]),
@@ -27,7 +28,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("parts", vec![]),
         ("tensors", vec![]),
         ("parallel", vec![]),
-        ("scratch", vec!["element", "gemm"]),
+        ("scratch", vec!["element", "gemm", "aligned"]),
         ("reference", vec!["activation", "config", "element", "error", "numerics", "tensors"]),
     ])
 }

@@ -78,6 +78,8 @@ impl TileShape {
             Lanes::Pixels => {
                 let rows = pixel_tile::tile_rows(self.rows, channels.min(self.panel));
                 let (whole, rest) = (run / most, (run % most).div_ceil(self.lanes));
+                // A vector of pixels comes from the second-level cache for each tile.
+                let tile = |rows: usize, vectors: usize| tile(rows, vectors) + vectors;
                 let last = if rest > 0 { tile(rows, rest) } else { 0 };
                 (whole * tile(rows, most / self.lanes) + last) * channels.div_ceil(rows)
             }
@@ -87,5 +89,13 @@ impl TileShape {
     /// Channels of a group in whole vectors: what the sums of a pixel take.
     pub(crate) fn padded(self, channels: usize) -> usize {
         channels.next_multiple_of(self.lanes)
+    }
+
+    /// Elements that the sums of some channels and pixels take, and what may be read behind them.
+    pub(crate) fn sums_len(self, lanes: Lanes, channels: usize, pixels: usize) -> usize {
+        match lanes {
+            Lanes::Channels => self.padded(channels) * pixels + self.lanes * self.panel,
+            Lanes::Pixels => 0,
+        }
     }
 }

@@ -20,7 +20,6 @@ use crate::element::Element;
 use crate::kernels::channel_tile::{Ahead, MultiplyChannels, runs_of_tile};
 use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::tile::{Block, Clip, Tap, Tile};
-use crate::kernels::transpose::Transpose;
 use crate::numerics::SUMMATION_BLOCK;
 use crate::parts::even_part;
 use crate::simd::{Isa, Kernel, Simd};
@@ -161,14 +160,18 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         T::multiply_pixels(self.isa, MultiplyPixels { block, rows });
                     }),
                     Lanes::Channels => {
-                        let sums = &mut sums[shape.padded(first) * pixels..][..shape.padded(rows) * pixels];
+                        let sums = &mut sums[shape.padded(first) * pixels..];
                         let ahead = match in_place {
                             Some(_) if panel == self.panels.start => Ahead::Pixels,
                             _ => Ahead::Weights(self.ahead(index, panel)),
                         };
-                        T::multiply_channels(self.isa, MultiplyChannels { block, sums: &mut *sums, ahead });
+                        let mut multiply = |rows: &mut [&mut [T]]| {
+                            T::multiply_channels(self.isa, MultiplyChannels { block, sums: &mut *sums, ahead, rows });
+                        };
                         if index + 1 == self.weights.blocks().len() {
-                            output.with_rows(first, rows, |rows| T::transpose(self.isa, Transpose { sums, rows }));
+                            output.with_rows(first, rows, multiply);
+                        } else {
+                            multiply(&mut []);
                         }
                     }
                 }

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::blocking::SPARE;
+use crate::aligned::Aligned;
 use crate::element::Element;
 use crate::parts::Chunks;
 
@@ -10,7 +11,7 @@ use crate::parts::Chunks;
 /// exactly as many elements as the weight has.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedWeights<T> {
-    data: Vec<T>,
+    data: Aligned<T>,
     groups: usize,
     /// The rows of each group, in panels.
     panels: Chunks,
@@ -28,20 +29,21 @@ impl<T: Element> PackedWeights<T> {
         weight: impl Fn(usize, usize, usize) -> T,
     ) -> Self {
         let taps = block_ends.last().copied().unwrap_or(0);
-        let mut packed = PackedWeights { data: Vec::new(), groups, panels, block_ends, finite: true };
-        let mut data = Vec::with_capacity(groups * panels.total * taps + SPARE);
+        let data = Aligned::filled(T::ZERO, groups * panels.total * taps + SPARE);
+        let mut packed = PackedWeights { data, groups, panels, block_ends, finite: true };
+        let mut data = core::mem::take(&mut packed.data);
+        let mut places = data.elements_mut().iter_mut();
         for group in 0..groups {
             for block in packed.blocks() {
                 for panel in 0..panels.count() {
-                    let panel = panels.range(panel..panel + 1);
+                    let rows = panels.range(panel..panel + 1);
                     for tap in block.clone() {
-                        data.extend(panel.clone().map(|row| weight(group, row, tap)));
+                        rows.clone().zip(&mut places).for_each(|(row, to)| *to = weight(group, row, tap));
                     }
                 }
             }
         }
-        data.resize(data.len() + SPARE, T::ZERO);
-        packed.finite = data.iter().all(|weight| weight.finite());
+        packed.finite = data.elements().iter().all(|weight| weight.finite());
         packed.data = data;
         packed
     }
@@ -80,6 +82,6 @@ impl<T: Element> PackedWeights<T> {
         let (start, taps) = (self.block(block).start, self.block(block).len());
         let rows = self.panels.range(panel..panel + 1);
         let before = group * self.panels.total * self.taps() + self.panels.total * start + rows.start * taps;
-        &self.data[before..before + taps * rows.len() + SPARE]
+        &self.data.elements()[before..before + taps * rows.len() + SPARE]
     }
 }

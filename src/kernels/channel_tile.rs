@@ -12,14 +12,17 @@
 //! [`transpose`](super::transpose) turns them.
 
 use super::tile::{Block, Clip};
+use super::transpose::transpose;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times the pixels of a block.
-pub struct MultiplyChannels<'a, 's, T> {
+pub struct MultiplyChannels<'a, 's, 'r, T> {
     pub(crate) block: Block<'a, T>,
     /// `[pixel][channel]`, a pixel's channels in whole vectors.
     pub(crate) sums: &'s mut [T],
     pub(crate) ahead: Ahead<'a, T>,
+    /// In the last block: where the sums go at last, one row for each channel of the panel. Else none.
+    pub(crate) rows: &'s mut [&'r mut [T]],
 }
 
 /// What to bring into the cache meanwhile.
@@ -49,7 +52,7 @@ pub(crate) fn runs_of_tile(most: usize, run: usize) -> usize {
     }
 }
 
-impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, T> {
+impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -62,9 +65,11 @@ impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, T> {
     }
 }
 
-impl<T: Arithmetic> MultiplyChannels<'_, '_, T> {
+impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     #[inline(always)]
     fn run_tiles<S: Simd<T>, const V: usize>(mut self, simd: S) {
+        // Turning what is ready while the next tile is under way costs less than turning all at the end.
+        let mut turned = 0;
         for index in 0..self.block.tiles.len() {
             macro_rules! by_size {
                 ($($runs:literal x $($len:literal)*),*) => {
@@ -77,6 +82,13 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, T> {
                 };
             }
             by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7, 4 x 1 2 3);
+            let tile = &self.block.tiles[index];
+            let ready = tile.pixel as usize + (tile.runs * tile.len) as usize;
+            let last = index + 1 == self.block.tiles.len();
+            while !self.rows.is_empty() && (turned + S::LANES <= ready || (last && turned < ready)) {
+                transpose::<T, S, V>(simd, self.sums, self.rows, turned);
+                turned += S::LANES;
+            }
         }
     }
 

@@ -13,7 +13,7 @@ token!(
 );
 
 vectors!(
-    Neon, "neon", f32, float32x4_t, 4, registers 32, panel 2, rows 8,
+    Neon, "neon", f32, float32x4_t, 4, groups of 4, registers 32, panel 2, rows 8,
     splat vdupq_n_f32,
     load |from: &[f32]| {
         let from: &[f32; 4] = from.first_chunk().expect("a whole vector");
@@ -43,14 +43,15 @@ vectors!(
         unsafe { vst1q_f32(whole.as_mut_ptr(), vector) };
         to.copy_from_slice(&whole[..to.len()]);
     },
-    zip |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
+    zip_groups |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
+    split_groups |a, b| (a, b),
     prefetch |_: &[f32], _| (),
     add vaddq_f32,
     fma |a, b, c| vfmaq_f32(c, a, b),
 );
 
 vectors!(
-    Neon, "neon", f64, float64x2_t, 2, registers 32, panel 2, rows 8,
+    Neon, "neon", f64, float64x2_t, 2, groups of 2, registers 32, panel 2, rows 8,
     splat vdupq_n_f64,
     load |from: &[f64]| {
         let from: &[f64; 2] = from.first_chunk().expect("a whole vector");
@@ -80,7 +81,8 @@ vectors!(
         unsafe { vst1q_f64(whole.as_mut_ptr(), vector) };
         to.copy_from_slice(&whole[..to.len()]);
     },
-    zip |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
+    zip_groups |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
+    split_groups |a, b| (a, b),
     prefetch |_: &[f64], _| (),
     add vaddq_f64,
     fma |a, b, c| vfmaq_f64(c, a, b),

@@ -37,6 +37,8 @@ pub trait Arithmetic: Copy {
 pub trait Simd<T: Copy>: Copy {
     /// Elements of a vector.
     const LANES: usize;
+    /// Elements of a group: what shuffles stay within at the least cost.
+    const GROUP: usize;
     /// Registers that a tile may use, one of them for a broadcast.
     const REGISTERS: usize;
     /// Vectors of output channels in a weight panel.
@@ -58,8 +60,10 @@ pub trait Simd<T: Copy>: Copy {
     fn load_partial(self, from: &[T]) -> Self::Vector;
     /// The first lanes of the vector, as many as the slice has elements.
     fn store_partial(self, vector: Self::Vector, to: &mut [T]);
-    /// Interleaves two vectors: `a[0], b[0], a[1], b[1]` and so on.
-    fn zip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
+    /// Interleaves two vectors, group by group: `a[0], b[0], a[1], b[1]` and so on; first the lower halves of all groups.
+    fn zip_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
+    /// The groups 0, 2 and so on of two vectors, one vector's behind the other's; then the groups 1, 3 and so on.
+    fn split_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
     /// Asks for the cache line at an index of a slice to be brought into the second-level cache. The index may lie behind the end.
     fn prefetch(self, slice: &[T], index: usize);
     /// `a + b`.
@@ -221,13 +225,15 @@ pub(crate) use token;
 macro_rules! vectors {
     (
         $token:ty, $features:literal, $element:ty, $vector:ty, $lanes:literal,
-        registers $registers:literal, panel $panel:literal, rows $rows:literal,
+        groups of $group:literal, registers $registers:literal, panel $panel:literal, rows $rows:literal,
         splat $splat:expr, load $load:expr, load_even $load_even:expr, store $store:expr,
-        load_partial $load_partial:expr, store_partial $store_partial:expr, zip $zip:expr, prefetch $prefetch:expr,
+        load_partial $load_partial:expr, store_partial $store_partial:expr,
+        zip_groups $zip:expr, split_groups $split:expr, prefetch $prefetch:expr,
         add $add:expr, fma $fma:expr $(,)?
     ) => {
         impl $crate::simd::Simd<$element> for $token {
             const LANES: usize = $lanes;
+            const GROUP: usize = $group;
             const REGISTERS: usize = $registers;
             const PANEL_VECTORS: usize = $panel;
             const TILE_ROWS: usize = $rows;
@@ -239,7 +245,8 @@ macro_rules! vectors {
             vectors!(@op $features, $store, store(vector: $vector, to: &mut [$element]) -> ());
             vectors!(@op $features, $load_partial, load_partial(from: &[$element]) -> $vector);
             vectors!(@op $features, $store_partial, store_partial(vector: $vector, to: &mut [$element]) -> ());
-            vectors!(@op $features, $zip, zip(a: $vector, b: $vector) -> ($vector, $vector));
+            vectors!(@op $features, $zip, zip_groups(a: $vector, b: $vector) -> ($vector, $vector));
+            vectors!(@op $features, $split, split_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $prefetch, prefetch(slice: &[$element], index: usize) -> ());
             vectors!(@op $features, $add, add(a: $vector, b: $vector) -> $vector);
             vectors!(@op $features, $fma, fma(a: $vector, b: $vector, c: $vector) -> $vector);

@@ -12,6 +12,7 @@ const LANES: usize = 8;
 /// `fma` is one multiply-add with one rounding, in software where the target lacks the instruction.
 impl<T: Arithmetic> Simd<T> for Scalar {
     const LANES: usize = LANES;
+    const GROUP: usize = LANES;
     const REGISTERS: usize = 6;
     const PANEL_VECTORS: usize = 1;
     const TILE_ROWS: usize = 4;
@@ -51,7 +52,12 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     }
 
     #[inline(always)]
-    fn zip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
+    fn split_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
+        (a, b)
+    }
+
+    #[inline(always)]
+    fn zip_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
         let at = |index: usize| if index % 2 == 0 { a[index / 2] } else { b[index / 2] };
         (core::array::from_fn(at), core::array::from_fn(|lane| at(lane + LANES)))
     }

@@ -18,7 +18,7 @@ token!(
 );
 
 vectors!(
-    Avx2, "avx2,fma", f32, __m256, 8, registers 16, panel 2, rows 4,
+    Avx2, "avx2,fma", f32, __m256, 8, groups of 4, registers 16, panel 2, rows 4,
     splat _mm256_set1_ps,
     load |from: &[f32]| {
         let from: &[f32; 8] = from.first_chunk().expect("a whole vector");
@@ -48,17 +48,15 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), mask, vector) }
     },
-    zip |a, b| {
-        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-        (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
-    },
+    zip_groups |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
+    split_groups |a, b| (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
     prefetch |slice: &[f32], index| prefetch(slice, index),
     add _mm256_add_ps,
     fma _mm256_fmadd_ps,
 );
 
 vectors!(
-    Avx2, "avx2,fma", f64, __m256d, 4, registers 16, panel 2, rows 4,
+    Avx2, "avx2,fma", f64, __m256d, 4, groups of 2, registers 16, panel 2, rows 4,
     splat _mm256_set1_pd,
     load |from: &[f64]| {
         let from: &[f64; 4] = from.first_chunk().expect("a whole vector");
@@ -86,10 +84,8 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm256_maskstore_pd(to.as_mut_ptr(), mask, vector) }
     },
-    zip |a, b| {
-        let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
-        (_mm256_permute2f128_pd::<0x20>(low, high), _mm256_permute2f128_pd::<0x31>(low, high))
-    },
+    zip_groups |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
+    split_groups |a, b| (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
     prefetch |slice: &[f64], index| prefetch(slice, index),
     add _mm256_add_pd,
     fma _mm256_fmadd_pd,
@@ -112,7 +108,7 @@ fn first_of_4(count: usize) -> __m256i {
 }
 
 vectors!(
-    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f32, __m512, 16, registers 32, panel 2, rows 8,
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f32, __m512, 16, groups of 4, registers 32, panel 2, rows 8,
     splat _mm512_set1_ps,
     load |from: &[f32]| {
         let from: &[f32; 16] = from.first_chunk().expect("a whole vector");
@@ -141,18 +137,15 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), mask, vector) }
     },
-    zip |a, b| {
-        let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-        let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-        (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b))
-    },
+    zip_groups |a, b| (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)),
+    split_groups |a, b| (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)),
     prefetch |slice: &[f32], index| prefetch(slice, index),
     add _mm512_add_ps,
     fma _mm512_fmadd_ps,
 );
 
 vectors!(
-    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f64, __m512d, 8, registers 32, panel 2, rows 8,
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f64, __m512d, 8, groups of 2, registers 32, panel 2, rows 8,
     splat _mm512_set1_pd,
     load |from: &[f64]| {
         let from: &[f64; 8] = from.first_chunk().expect("a whole vector");
@@ -180,10 +173,8 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm512_mask_storeu_pd(to.as_mut_ptr(), mask, vector) }
     },
-    zip |a, b| {
-        let (low, high) = (_mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15));
-        (_mm512_permutex2var_pd(a, low, b), _mm512_permutex2var_pd(a, high, b))
-    },
+    zip_groups |a, b| (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b)),
+    split_groups |a, b| (_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b)),
     prefetch |slice: &[f64], index| prefetch(slice, index),
     add _mm512_add_pd,
     fma _mm512_fmadd_pd,

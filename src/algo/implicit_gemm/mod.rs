@@ -92,10 +92,7 @@ impl<'a, T: Element> Product<'a, T> {
     /// Elements of working memory for a region whose pixels take `packed` elements in each block.
     pub(crate) fn scratch_len(&self, packed: usize, extent: Extent) -> usize {
         let channels = extent.channels.min(self.weights.packed.panels().total);
-        let sums = match self.lanes {
-            Lanes::Channels => TileShape::of::<T>(self.weights.isa).padded(channels) * extent.pixels(),
-            Lanes::Pixels => 0,
-        };
+        let sums = TileShape::of::<T>(self.weights.isa).sums_len(self.lanes, channels, extent.pixels());
         packed + sums + staged_len(channels, extent.pixels())
     }
 
@@ -187,10 +184,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
     /// Working memory for so many channels and pixels.
     fn memory<'m>(&self, channels: usize, pixels: usize, scratch: Scratch<'m, T>) -> Memory<'m, T> {
         let Product { weights, lanes, .. } = self.product;
-        let sums = match lanes {
-            Lanes::Channels => TileShape::of::<T>(weights.isa).padded(channels) * pixels,
-            Lanes::Pixels => 0,
-        };
+        let sums = TileShape::of::<T>(weights.isa).sums_len(lanes, channels, pixels);
         let (sums, packed) = scratch.elements.split_at_mut(sums);
         Memory { packed, sums, lists: scratch.lists }
     }
