@@ -89,6 +89,15 @@ pub(crate) struct Lists {
     sights: Vec<Option<Sight>>,
     taps: Vec<Tap>,
     ends: Vec<u32>,
+    /// Whether they are those of a product with another group of channels, for all blocks; if so, whether its pixels were read in place.
+    filled: Option<bool>,
+}
+
+impl Lists {
+    /// Before products that have nothing in common with those before.
+    pub(crate) fn clear(&mut self) {
+        self.filled = None;
+    }
 }
 
 /// Working memory of a [`Gemm`].
@@ -109,6 +118,8 @@ pub(crate) struct Gemm<'a, T, P> {
     /// Which panels of the group's rows.
     pub(crate) panels: Range<usize>,
     pub(crate) source: &'a P,
+    /// Whether the lists serve for all groups of channels.
+    pub(crate) keep_lists: bool,
     /// One number for each row of those panels, or none.
     pub(crate) bias: Option<&'a [T]>,
 }
@@ -124,8 +135,17 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let shape = TileShape::of::<T>(self.isa);
         let runs = self.source.runs();
         let pixels = runs.count * runs.len;
-        self.lay_tiles(runs, shape.pixels(self.lanes, panels.total), lists);
         let spare = if self.lanes == Lanes::Pixels { blocking::SPARE } else { 0 };
+        let filled = self.keep_lists && {
+            // Where only some blocks have memory to spare, the next group's offsets differ.
+            let in_place = |taps: Range<usize>| self.source.in_place(taps, &mut [], spare).is_some();
+            let (some, all) = (in_place(0..1), in_place(0..self.weights.taps()));
+            let kind = (some == all).then_some(all);
+            core::mem::replace(&mut lists.filled, kind).is_some_and(|before| kind == Some(before))
+        };
+        if !filled {
+            self.lay_tiles(runs, shape.pixels(self.lanes, panels.total), lists);
+        }
         for (index, taps) in self.weights.blocks().enumerate() {
             let offsets = &mut offsets[..taps.len()];
             let in_place = self.source.in_place(taps.clone(), offsets, spare);
@@ -137,7 +157,10 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     &*scratch
                 }
             };
-            self.list_taps(taps, offsets, lists);
+            if !filled {
+                self.list_taps(taps, offsets, lists);
+            }
+            let first_list = if self.keep_lists { index * lists.sights.len() } else { 0 };
             for panel in self.panels.clone() {
                 let rows = panels.range(panel..panel + 1);
                 let (first, rows) = (rows.start - first_row, rows.len());
@@ -149,6 +172,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     tiles: &lists.tiles,
                     taps: &lists.taps,
                     ends: &lists.ends,
+                    first_list,
                     bias: match (index, self.bias) {
                         (0, Some(bias)) => Some(&bias[first..first + rows]),
                         (0, None) => Some(&zeros[..rows]),
@@ -191,9 +215,11 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     }
 
     /// Cuts the runs of pixels into tiles of `most` pixels, and notes which taps each may see.
-    fn lay_tiles(&self, Runs { count, len, pitch }: Runs, most: usize, Lists { tiles, sights, .. }: &mut Lists) {
+    fn lay_tiles(&self, Runs { count, len, pitch }: Runs, most: usize, Lists { tiles, sights, taps, ends, .. }: &mut Lists) {
         tiles.clear();
         sights.clear();
+        taps.clear();
+        ends.clear();
         let (parts, together) = match self.lanes {
             Lanes::Channels => (len.div_ceil(most), runs_of_tile(most, len)),
             Lanes::Pixels => (len.div_ceil(most), 1),
@@ -228,8 +254,10 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// Lists the taps of a block, for each kind of tile.
     fn list_taps(&self, block: Range<usize>, offsets: &[u32], Lists { sights, taps, ends, .. }: &mut Lists) {
-        taps.clear();
-        ends.clear();
+        if !self.keep_lists {
+            taps.clear();
+            ends.clear();
+        }
         for sight in sights.iter() {
             match sight {
                 Some(sight) => self.source.list(sight, block.clone(), offsets, taps),

@@ -54,6 +54,8 @@ pub(crate) struct Block<'a, T> {
     pub(crate) taps: &'a [Tap],
     /// Where each list ends.
     pub(crate) ends: &'a [u32],
+    /// Number of the block's first list.
+    pub(crate) first_list: usize,
     /// What the sums are added to in the first block: a number for each row. In further blocks they are added to what is there.
     pub(crate) bias: Option<&'a [T]>,
 }
@@ -62,7 +64,7 @@ impl<'a, T> Block<'a, T> {
     /// The taps that a tile sees.
     #[inline(always)]
     pub(crate) fn taps_of(&self, tile: &Tile) -> &'a [Tap] {
-        let list = tile.taps as usize;
+        let list = self.first_list + tile.taps as usize;
         let start = if list == 0 { 0 } else { self.ends[list - 1] };
         &self.taps[start as usize..self.ends[list] as usize]
     }

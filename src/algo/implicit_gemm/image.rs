@@ -13,7 +13,7 @@
 
 use core::ops::Range;
 
-use ndarray::{ArrayView1, ArrayView3, s};
+use ndarray::{ArrayView3, s};
 
 use super::{ImplicitGemm, Window};
 use crate::algo::{Extent, Region};
@@ -21,7 +21,7 @@ use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::blocking::SPARE;
 use crate::gemm::{Packed, Runs, Sight, Source};
-use crate::kernels::copy::{copy_even_run, copy_run, fill_run};
+use crate::kernels::copy::{CopyRows, copy_run, fill_run};
 use crate::kernels::tile::{Clip, Tap};
 use crate::simd::Simd;
 
@@ -34,29 +34,10 @@ struct Image<'a, T> {
     width: usize,
 }
 
-/// One input row.
-enum Row<'a, T> {
-    /// Its elements, and maybe those of the rows behind it.
-    Slice(&'a [T]),
-    Strided(ArrayView1<'a, T>),
-}
-
 impl<'a, T: Element> Image<'a, T> {
     fn new(view: ArrayView3<'a, T>) -> Self {
         let (_, height, width) = view.dim();
         Image { flat: view.to_slice(), view, height, width }
-    }
-
-    #[inline(always)]
-    fn row(&self, channel: usize, row: usize) -> Row<'a, T> {
-        if let Some(flat) = self.flat {
-            return Row::Slice(&flat[(channel * self.height + row) * self.width..]);
-        }
-        let view = self.view.slice_move(s![channel, row, ..]);
-        match view.to_slice() {
-            Some(slice) => Row::Slice(slice),
-            None => Row::Strided(view),
-        }
     }
 }
 
@@ -75,14 +56,21 @@ pub(crate) struct WindowSource<'a, T> {
     pitch: usize,
 }
 
-/// What a strip of columns reads of each row.
-struct Columns {
-    /// Input column of its first element.
+/// What a strip reads along an axis.
+struct Reading {
+    /// Input position of its first element.
     first: isize,
     len: usize,
-    /// Its elements that lie inside the image, and the input column of their first.
+    /// Its elements that lie inside the image, and the input position of their first.
     inside: Range<usize>,
     from: usize,
+}
+
+impl Reading {
+    /// Its elements that lie on padding.
+    fn outside(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.inside.start).chain(self.inside.end.max(self.inside.start)..self.len)
+    }
 }
 
 /// Elements that packing a block of taps for a region takes at most.
@@ -131,105 +119,132 @@ impl<'a, T: Element> WindowSource<'a, T> {
         self.skip_zeros && (on_padding(0) || on_padding(1))
     }
 
-    #[inline(always)]
-    fn input_row(&self, channel: usize, row: isize) -> Option<Row<'a, T>> {
-        let inside = row.unsigned_abs();
-        let row =
-            if row >= 0 && inside < self.image.height { inside } else { self.mode.source(row, self.image.height)? };
-        Some(self.image.row(channel, row))
-    }
-
-    /// Writes a row of a strip. May write a vector behind it.
-    #[inline(always)]
-    fn copy_row<S: Simd<T>>(&self, simd: S, row: Row<'_, T>, strip: &Columns, to: &mut [T]) {
-        let Range { start, end } = strip.inside.clone();
-        if end - start < strip.len && self.mode == PaddingMode::Zeros {
-            fill_run(simd, &mut to[..strip.len], start);
-        }
-        if start < end {
-            let (from, to, count) = (strip.from, &mut to[start..], end - start);
-            match (&row, self.step[1]) {
-                (Row::Slice(row), 1) => copy_run(simd, &row[from..], to, count),
-                (Row::Slice(row), 2) => copy_even_run(simd, &row[from..], to, count),
-                (Row::Slice(row), step) => {
-                    to[..count].iter_mut().zip(row[from..].iter().step_by(step)).for_each(|(to, from)| *to = *from);
-                }
-                (Row::Strided(row), step) => {
-                    let from = row.slice(s![from..; step]);
-                    to[..count].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-                }
-            }
-        }
-        if end - start < strip.len {
-            match self.mode {
-                PaddingMode::Zeros => fill_run(simd, &mut to[end..], strip.len - end),
-                _ => self.pad(&row, strip, to),
-            }
-        }
-    }
-
-    /// The elements of a row that lie on padding which is not zero.
-    fn pad(&self, row: &Row<'_, T>, strip: &Columns, to: &mut [T]) {
-        for element in (0..strip.inside.start).chain(strip.inside.end..strip.len) {
-            let from = strip.first + (element * self.step[1]) as isize;
-            to[element] = match (self.mode.source(from, self.image.width), row) {
-                (None, _) => T::ZERO,
-                (Some(from), Row::Slice(row)) => row[from],
-                (Some(from), Row::Strided(row)) => row[from],
-            };
-        }
-    }
-
-    /// What a strip of columns reads.
-    fn columns(&self, strip: &Strip<'_>) -> Columns {
-        let (first, step) = (self.origin[1] + strip.first, self.step[1]);
-        // The number of elements that lie below input column `limit`.
+    /// What a strip along an axis reads.
+    fn read(&self, axis: usize, strip: &Strip<'_>) -> Reading {
+        let (first, step) = (self.origin[axis] + strip.first, self.step[axis]);
+        let size = if axis == 0 { self.image.height } else { self.image.width };
+        // The number of positions that lie below input position `limit`.
         let below = |limit: usize| {
             let distance = limit as isize - first;
-            if distance > 0 { distance.unsigned_abs().div_ceil(step).min(strip.len) } else { 0 }
+            if distance <= 0 {
+                0
+            } else if step == 1 {
+                distance.unsigned_abs().min(strip.len)
+            } else {
+                distance.unsigned_abs().div_ceil(step).min(strip.len)
+            }
         };
-        let inside = below(0)..below(self.image.width);
+        let inside = below(0)..below(size);
         let from = (first + (inside.start * step) as isize).unsigned_abs();
-        Columns { first, len: strip.len, inside, from }
+        Reading { first, len: strip.len, inside, from }
     }
 
-    /// Packs what some rows of taps see of a channel, and notes where each of their taps begins. Returns the length.
-    #[inline(always)]
-    fn pack_channel<S: Simd<T>>(
-        &self,
-        simd: S,
-        channel: usize,
-        taps: Range<usize>,
-        data: &mut [T],
-        mut note: impl FnMut(usize, usize),
-    ) -> usize {
+    /// The rows of taps that a range of taps has a part in.
+    fn rows_of(&self, taps: &Range<usize>) -> Range<usize> {
         let width = self.window.columns.len();
-        let first = taps.start / width;
-        let rows = &self.window.rows[first..taps.end.div_ceil(width)];
-        let mut end = 0;
+        taps.start / width..taps.end.div_ceil(width)
+    }
+
+    /// Notes where each of some taps of a channel begins, if the channel's strips begin at `start`.
+    fn note_offsets(&self, taps: Range<usize>, start: usize, offsets: &mut [u32]) {
+        let width = self.window.columns.len();
+        let rows = self.rows_of(&taps);
+        let mut end = start;
         for columns in Strips::new(&self.window.columns, self.step[1], self.size[1]) {
-            let read = self.columns(&columns);
-            for strip in Strips::new(rows, self.step[0], self.size[0]) {
+            for strip in Strips::new(&self.window.rows[rows.clone()], self.step[0], self.size[0]) {
                 for (row, shift) in strip.taps() {
                     for (column, ahead) in columns.taps() {
-                        let tap = (first + row) * width + column;
+                        let tap = (rows.start + row) * width + column;
                         if taps.contains(&tap) {
-                            note(tap - taps.start, end + shift * self.pitch + ahead);
+                            offsets[tap - taps.start] = (end + shift * self.pitch + ahead) as u32;
                         }
                     }
                 }
-                let y = self.origin[0] + strip.first;
-                for row in 0..strip.len {
-                    let to = &mut data[end..];
-                    match self.input_row(channel, y + (row * self.step[0]) as isize) {
-                        Some(row) => self.copy_row(simd, row, &read, to),
-                        None => fill_run(simd, to, columns.len),
-                    }
-                    end += self.pitch;
+                end += strip.len * self.pitch;
+            }
+        }
+    }
+
+    /// Packs what some rows of taps see of a channel. Returns the length.
+    #[inline(always)]
+    fn pack_channel<S: Simd<T>>(&self, simd: S, channel: usize, rows: Range<usize>, data: &mut [T]) -> usize {
+        let mut end = 0;
+        for columns in Strips::new(&self.window.columns, self.step[1], self.size[1]) {
+            let columns = self.read(1, &columns);
+            for strip in Strips::new(&self.window.rows[rows.clone()], self.step[0], self.size[0]) {
+                let strip = self.read(0, &strip);
+                let data = &mut data[end..];
+                match (self.mode, self.image.flat) {
+                    (PaddingMode::Zeros, Some(flat)) => self.pack_flat(simd, channel, flat, &strip, &columns, data),
+                    _ => self.pack_rows(simd, channel, &strip, &columns, data),
                 }
+                end += strip.len * self.pitch;
             }
         }
         end
+    }
+
+    /// A strip of an image whose rows follow each other, with zeros around it.
+    #[inline(always)]
+    fn pack_flat<S: Simd<T>>(
+        &self,
+        simd: S,
+        channel: usize,
+        flat: &[T],
+        rows: &Reading,
+        columns: &Reading,
+        data: &mut [T],
+    ) {
+        let Image { height, width, .. } = self.image;
+        let Range { start, end } = rows.inside.clone();
+        let columns_inside = columns.inside.len();
+        if start < end && columns_inside > 0 {
+            fill_run(simd, data, start * self.pitch);
+            CopyRows {
+                rows: end - start,
+                from: &flat[(channel * height + rows.from) * width + columns.from..],
+                from_pitch: self.step[0] * width,
+                step: self.step[1],
+                to: &mut data[start * self.pitch..],
+                to_pitch: self.pitch,
+                before: columns.inside.start,
+                len: columns_inside,
+                behind: columns.len - columns.inside.end,
+            }
+            .run(simd);
+            fill_run(simd, &mut data[end * self.pitch..], (rows.len - end) * self.pitch);
+        } else {
+            fill_run(simd, data, rows.len * self.pitch);
+        }
+    }
+
+    /// A strip of any image, with any padding.
+    #[inline(always)]
+    fn pack_rows<S: Simd<T>>(&self, simd: S, channel: usize, rows: &Reading, columns: &Reading, data: &mut [T]) {
+        for row in 0..rows.len {
+            let to = &mut data[row * self.pitch..][..columns.len];
+            let y = rows.first + (row * self.step[0]) as isize;
+            let y = if rows.inside.contains(&row) { Some(y.unsigned_abs()) } else { self.mode.source(y, self.image.height) };
+            let Some(y) = y else {
+                fill_run(simd, to, columns.len);
+                continue;
+            };
+            let row = self.image.view.slice(s![channel, y, ..]);
+            let (inside, outside) = (columns.inside.clone(), columns.outside());
+            if !inside.is_empty() {
+                match row.to_slice() {
+                    Some(row) if self.step[1] == 1 => copy_run(simd, &row[columns.from..], &mut to[inside.start..], inside.len()),
+                    _ => {
+                        let from = row.slice(s![columns.from..;self.step[1]]);
+                        to[inside].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                    }
+                }
+            }
+            for column in outside {
+                let x = columns.first + (column * self.step[1]) as isize;
+                to[column] = self.mode.source(x, self.image.width).map_or(T::ZERO, |x| row[x]);
+            }
+        }
     }
 }
 
@@ -270,21 +285,16 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         // Where the channel before this one began, if it had all taps: then this one's offsets differ from it by a constant.
         let mut whole = None;
         for (channel, taps) in self.window.channels(taps) {
-            let data = &mut data[start..];
             let (before, offsets) = offsets[..done + taps.len()].split_at_mut(done);
-            let length = match whole {
+            match whole {
                 Some(last) if taps.len() == len => {
                     let distance = (start - last) as u32;
                     offsets.iter_mut().zip(&before[done - len..]).for_each(|(to, from)| *to = from + distance);
-                    self.pack_channel(simd, channel, taps.clone(), data, |_, _| ())
                 }
-                _ => {
-                    let note = |tap: usize, at: usize| offsets[tap] = (start + at) as u32;
-                    self.pack_channel(simd, channel, taps.clone(), data, note)
-                }
-            };
+                _ => self.note_offsets(taps.clone(), start, offsets),
+            }
             whole = (taps.len() == len).then_some(start);
-            start += length;
+            start += self.pack_channel(simd, channel, self.rows_of(&taps), &mut data[start..]);
             done += taps.len();
         }
     }

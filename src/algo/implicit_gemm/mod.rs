@@ -105,13 +105,15 @@ impl<'a, T: Element> Product<'a, T> {
         source: impl Fn(usize, &Region) -> P,
     ) {
         let per_group = self.weights.packed.panels().total;
+        let keep_lists = region.channels.len() > per_group;
+        scratch.lists.clear();
         let mut rest = output;
         for (group, channels) in by_group(region.channels.clone(), per_group) {
             let (output, others) = rest.split_at(Axis(0), channels.len());
             rest = others;
             let region = Region { channels, ..region.clone() };
             let source = source(group, &region);
-            let job = Job { product: *self, group, channels: region.channels, source: &source };
+            let job = Job { product: *self, group, channels: region.channels, source: &source, keep_lists };
             match DirectRows::new(output) {
                 Ok(rows) => job.run_in_place(rows, scratch.reborrow()),
                 Err(view) => job.run_staged(view, scratch.reborrow()),
@@ -126,6 +128,7 @@ struct Job<'a, T, P> {
     group: usize,
     channels: Range<usize>,
     source: &'a P,
+    keep_lists: bool,
 }
 
 impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
@@ -149,6 +152,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
             group: self.group,
             panels,
             source: self.source,
+            keep_lists: self.keep_lists,
             bias: weights.bias_of(channels),
         }
     }
