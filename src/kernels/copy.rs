@@ -5,35 +5,51 @@
 
 use crate::simd::{Arithmetic, Simd, unroll};
 
-/// Rows that become rows of another pitch, with zeros before and behind each.
-///
-/// They are written in order, and what is written past the end of a row is overwritten by the next one.
-pub(crate) struct CopyRows<'a, T> {
-    pub(crate) rows: usize,
-    /// Where the first row's elements are; they are `step` elements apart.
-    pub(crate) from: &'a [T],
-    pub(crate) from_pitch: usize,
-    pub(crate) step: usize,
-    pub(crate) to: &'a mut [T],
-    pub(crate) to_pitch: usize,
-    /// Zeros, elements, and zeros again.
+/// How an axis of a copy is made up: zeros, elements, and zeros again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
     pub(crate) before: usize,
     pub(crate) len: usize,
     pub(crate) behind: usize,
 }
 
-impl<T: Arithmetic> CopyRows<'_, T> {
+/// Parts of some planes that become planes of another pitch, with zeros around each.
+///
+/// Rows are written in order, and what is written past the end of a row is overwritten by the next one; behind each plane is
+/// room for a vector.
+pub(crate) struct CopyPlanes<'a, T> {
+    pub(crate) planes: usize,
+    pub(crate) rows: Extent,
+    pub(crate) columns: Extent,
+    /// Begins with the first element.
+    pub(crate) from: &'a [T],
+    /// From one plane, row and element to the next.
+    pub(crate) from_pitch: [usize; 3],
+    pub(crate) to: &'a mut [T],
+    /// From one plane and row to the next.
+    pub(crate) to_pitch: [usize; 2],
+}
+
+impl<T: Arithmetic> CopyPlanes<'_, T> {
     #[inline(always)]
     pub(crate) fn run<S: Simd<T>>(mut self, simd: S) {
-        let short = self.before <= S::LANES && self.behind <= S::LANES && self.step <= 2;
-        match (self.len.div_ceil(S::LANES), self.step) {
+        let Extent { before, len, behind } = self.columns;
+        let short = before <= S::LANES && behind <= S::LANES;
+        match (len.div_ceil(S::LANES), self.from_pitch[2]) {
             (1, 1) if short => self.run_vectors::<S, 1, 1>(simd),
             (2, 1) if short => self.run_vectors::<S, 2, 1>(simd),
             (3, 1) if short => self.run_vectors::<S, 3, 1>(simd),
             (4, 1) if short => self.run_vectors::<S, 4, 1>(simd),
             (1, 2) if short => self.run_vectors::<S, 1, 2>(simd),
             (2, 2) if short => self.run_vectors::<S, 2, 2>(simd),
-            _ => (0..self.rows).for_each(|row| self.run_row(simd, row)),
+            _ => {
+                let rows = self.rows;
+                for plane in 0..self.planes {
+                    self.fill(simd, plane, 0, rows.before);
+                    (0..rows.len).for_each(|row| self.run_row(simd, plane, row));
+                    self.fill(simd, plane, rows.before + rows.len, rows.behind);
+                }
+            }
         }
     }
 
@@ -41,38 +57,59 @@ impl<T: Arithmetic> CopyRows<'_, T> {
     #[inline(always)]
     fn run_vectors<S: Simd<T>, const V: usize, const STEP: usize>(&mut self, simd: S) {
         let zero = simd.splat(T::ZERO);
-        for row in 0..self.rows {
-            let (from_at, to_at) = (row * self.from_pitch, row * self.to_pitch);
-            let from = self.from.get(from_at..from_at + V * S::LANES * STEP);
-            let to = self.to.get_mut(to_at..to_at + (V + 2) * S::LANES);
-            let (Some(from), Some(to)) = (from, to) else {
-                self.run_row(simd, row);
-                continue;
-            };
-            simd.store(zero, to);
-            let to = &mut to[self.before..];
-            unroll!(VECTOR < V, at most 4, {
-                let from = &from[VECTOR * S::LANES * STEP..];
-                let vector = if STEP == 1 { simd.load(from) } else { simd.load_even(from) };
-                simd.store(vector, &mut to[VECTOR * S::LANES..]);
-            });
-            if self.behind > 0 {
-                simd.store(zero, &mut to[self.len..]);
+        let (rows, Extent { before, len, behind }) = (self.rows, self.columns);
+        for plane in 0..self.planes {
+            self.fill(simd, plane, 0, rows.before);
+            for row in 0..rows.len {
+                let (from, to) = self.places(plane, row);
+                let from = self.from.get(from..from + V * S::LANES * STEP);
+                let to = self.to.get_mut(to..to + (V + 2) * S::LANES);
+                let (Some(from), Some(to)) = (from, to) else {
+                    self.run_row(simd, plane, row);
+                    continue;
+                };
+                simd.store(zero, to);
+                let to = &mut to[before..];
+                unroll!(VECTOR < V, at most 4, {
+                    let from = &from[VECTOR * S::LANES * STEP..];
+                    let vector = if STEP == 1 { simd.load(from) } else { simd.load_even(from) };
+                    simd.store(vector, &mut to[VECTOR * S::LANES..]);
+                });
+                if behind > 0 {
+                    simd.store(zero, &mut to[len..]);
+                }
             }
+            self.fill(simd, plane, rows.before + rows.len, rows.behind);
         }
     }
 
+    /// Where a row begins.
     #[inline(always)]
-    fn run_row<S: Simd<T>>(&mut self, simd: S, row: usize) {
-        let (from, to) = (&self.from[row * self.from_pitch..], &mut self.to[row * self.to_pitch..]);
-        fill_run(simd, to, self.before);
-        let to = &mut to[self.before..];
-        match self.step {
-            1 => copy_run(simd, from, to, self.len),
-            2 => copy_even_run(simd, from, to, self.len),
-            step => to[..self.len].iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from),
+    fn places(&self, plane: usize, row: usize) -> (usize, usize) {
+        let from = plane * self.from_pitch[0] + row * self.from_pitch[1];
+        (from, plane * self.to_pitch[0] + (self.rows.before + row) * self.to_pitch[1])
+    }
+
+    /// Zeros for some rows of a plane.
+    #[inline(always)]
+    fn fill<S: Simd<T>>(&mut self, simd: S, plane: usize, first: usize, count: usize) {
+        let pitch = self.to_pitch[1];
+        fill_run(simd, &mut self.to[plane * self.to_pitch[0] + first * pitch..], count * pitch);
+    }
+
+    #[inline(always)]
+    fn run_row<S: Simd<T>>(&mut self, simd: S, plane: usize, row: usize) {
+        let (from, to) = self.places(plane, row);
+        let (from, to) = (&self.from[from..], &mut self.to[to..]);
+        let Extent { before, len, behind } = self.columns;
+        fill_run(simd, to, before);
+        let to = &mut to[before..];
+        match self.from_pitch[2] {
+            1 => copy_run(simd, from, to, len),
+            2 => copy_even_run(simd, from, to, len),
+            step => to[..len].iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from),
         }
-        fill_run(simd, &mut to[self.len..], self.behind);
+        fill_run(simd, &mut to[len..], behind);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::blocking::SPARE;
 use crate::gemm::{Packed, Runs, Sight, Source};
-use crate::kernels::copy::{CopyRows, copy_run, fill_run};
+use crate::kernels::copy::{self, CopyPlanes, copy_run, fill_run};
 use crate::kernels::tile::{Clip, Tap};
 use crate::simd::Simd;
 
@@ -67,18 +67,30 @@ struct Reading {
 }
 
 impl Reading {
+    fn extent(&self) -> copy::Extent {
+        let Range { start, end } = self.inside;
+        copy::Extent { before: start, len: end - start, behind: self.len - end }
+    }
+
     /// Its elements that lie on padding.
     fn outside(&self) -> impl Iterator<Item = usize> + use<> {
         (0..self.inside.start).chain(self.inside.end.max(self.inside.start)..self.len)
     }
 }
 
-/// Elements that packing a block of taps for a region takes at most.
+/// Elements that packing a block of taps takes at most, for a region of this size or a smaller one.
 pub(super) fn packed_len(window: &Window, step: [usize; 2], extent: Extent) -> usize {
     let rows: usize = Strips::new(&window.rows, step[0], extent.rows).map(|strip| strip.len).sum();
-    let columns = Strips::new(&window.columns, step[1], extent.columns);
-    let (count, longest) = columns.fold((0, 0), |(count, longest), strip| (count + 1, strip.len.max(longest)));
-    window.channels_per_block() * count * rows * longest + SPARE
+    let columns = |size: usize| {
+        let strips = Strips::new(&window.columns, step[1], size);
+        let (count, pitch) = strips.fold((0, 0), |(count, pitch), strip| (count + 1, strip.len.max(pitch)));
+        count * pitch
+    };
+    // Smaller regions may need more strips: down to the distances at which taps cease to share them.
+    let distances = Strips::new(&window.columns, step[1], usize::MAX).flat_map(|strip| strip.distances());
+    let smaller = distances.filter(|&distance| distance < extent.columns).map(columns).max();
+    let columns = columns(extent.columns).max(smaller.unwrap_or(0));
+    window.channels_per_block() * (rows * columns + window.len() * SPARE) + SPARE
 }
 
 impl<'a, T: Element> WindowSource<'a, T> {
@@ -145,76 +157,75 @@ impl<'a, T: Element> WindowSource<'a, T> {
         taps.start / width..taps.end.div_ceil(width)
     }
 
+    /// The strips that rows of taps see of a channel, those of the columns first, each with where it begins.
+    fn strips(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, Strip<'a>, Strip<'a>)> {
+        let columns = Strips::new(&self.window.columns, self.step[1], self.size[1]);
+        let (step, size, pitch) = (self.step[0], self.size[0], self.pitch);
+        let rows = &self.window.rows[rows];
+        let pairs = columns
+            .flat_map(move |columns| Strips::new(rows, step, size).map(move |strip| (strip, columns.clone())));
+        pairs.scan(0, move |end, (rows, columns)| {
+            let start = *end;
+            *end += strip_len(rows.len, pitch);
+            Some((start, rows, columns))
+        })
+    }
+
     /// Notes where each of some taps of a channel begins, if the channel's strips begin at `start`.
     fn note_offsets(&self, taps: Range<usize>, start: usize, offsets: &mut [u32]) {
         let width = self.window.columns.len();
-        let rows = self.rows_of(&taps);
-        let mut end = start;
-        for columns in Strips::new(&self.window.columns, self.step[1], self.size[1]) {
-            for strip in Strips::new(&self.window.rows[rows.clone()], self.step[0], self.size[0]) {
-                for (row, shift) in strip.taps() {
-                    for (column, ahead) in columns.taps() {
-                        let tap = (rows.start + row) * width + column;
-                        if taps.contains(&tap) {
-                            offsets[tap - taps.start] = (end + shift * self.pitch + ahead) as u32;
-                        }
+        let first = self.rows_of(&taps).start;
+        for (at, rows, columns) in self.strips(self.rows_of(&taps)) {
+            for (row, shift) in rows.taps() {
+                for (column, ahead) in columns.taps() {
+                    let tap = (first + row) * width + column;
+                    if taps.contains(&tap) {
+                        offsets[tap - taps.start] = (start + at + shift * self.pitch + ahead) as u32;
                     }
                 }
-                end += strip.len * self.pitch;
             }
         }
     }
 
-    /// Packs what some rows of taps see of a channel. Returns the length.
-    #[inline(always)]
-    fn pack_channel<S: Simd<T>>(&self, simd: S, channel: usize, rows: Range<usize>, data: &mut [T]) -> usize {
-        let mut end = 0;
-        for columns in Strips::new(&self.window.columns, self.step[1], self.size[1]) {
-            let columns = self.read(1, &columns);
-            for strip in Strips::new(&self.window.rows[rows.clone()], self.step[0], self.size[0]) {
-                let strip = self.read(0, &strip);
-                let data = &mut data[end..];
-                match (self.mode, self.image.flat) {
-                    (PaddingMode::Zeros, Some(flat)) => self.pack_flat(simd, channel, flat, &strip, &columns, data),
-                    _ => self.pack_rows(simd, channel, &strip, &columns, data),
-                }
-                end += strip.len * self.pitch;
-            }
-        }
-        end
+    /// What all strips of a channel take.
+    fn channel_len(&self, rows: Range<usize>) -> usize {
+        self.strips(rows).last().map_or(0, |(start, rows, _)| start + strip_len(rows.len, self.pitch))
     }
 
-    /// A strip of an image whose rows follow each other, with zeros around it.
+    /// Packs what some rows of taps see of some channels, each `len` elements behind the one before it.
     #[inline(always)]
-    fn pack_flat<S: Simd<T>>(
+    fn pack_channels<S: Simd<T>>(
         &self,
         simd: S,
-        channel: usize,
-        flat: &[T],
-        rows: &Reading,
-        columns: &Reading,
+        channels: Range<usize>,
+        rows: Range<usize>,
         data: &mut [T],
+        len: usize,
     ) {
-        let Image { height, width, .. } = self.image;
-        let Range { start, end } = rows.inside.clone();
-        let columns_inside = columns.inside.len();
-        if start < end && columns_inside > 0 {
-            fill_run(simd, data, start * self.pitch);
-            CopyRows {
-                rows: end - start,
-                from: &flat[(channel * height + rows.from) * width + columns.from..],
-                from_pitch: self.step[0] * width,
-                step: self.step[1],
-                to: &mut data[start * self.pitch..],
-                to_pitch: self.pitch,
-                before: columns.inside.start,
-                len: columns_inside,
-                behind: columns.len - columns.inside.end,
+        for (start, rows, columns) in self.strips(rows) {
+            let (rows, columns) = (self.read(0, &rows), self.read(1, &columns));
+            match (self.mode, self.image.flat) {
+                (PaddingMode::Zeros, Some(flat)) => {
+                    let Image { height, width, .. } = self.image;
+                    let seen = !columns.inside.is_empty() && !rows.inside.is_empty();
+                    let first = (channels.start * height + rows.from) * width + columns.from;
+                    CopyPlanes {
+                        planes: channels.len(),
+                        rows: if seen { rows.extent() } else { copy::Extent { before: rows.len, len: 0, behind: 0 } },
+                        columns: columns.extent(),
+                        from: if seen { &flat[first..] } else { &[] },
+                        from_pitch: [height * width, self.step[0] * width, self.step[1]],
+                        to: &mut data[start..],
+                        to_pitch: [len, self.pitch],
+                    }
+                    .run(simd);
+                }
+                _ => {
+                    for (channel, at) in channels.clone().zip((start..).step_by(len)) {
+                        self.pack_rows(simd, channel, &rows, &columns, &mut data[at..]);
+                    }
+                }
             }
-            .run(simd);
-            fill_run(simd, &mut data[end * self.pitch..], (rows.len - end) * self.pitch);
-        } else {
-            fill_run(simd, data, rows.len * self.pitch);
         }
     }
 
@@ -224,28 +235,35 @@ impl<'a, T: Element> WindowSource<'a, T> {
         for row in 0..rows.len {
             let to = &mut data[row * self.pitch..][..columns.len];
             let y = rows.first + (row * self.step[0]) as isize;
-            let y = if rows.inside.contains(&row) { Some(y.unsigned_abs()) } else { self.mode.source(y, self.image.height) };
+            let inside = rows.inside.contains(&row);
+            let y = if inside { Some(y.unsigned_abs()) } else { self.mode.source(y, self.image.height) };
             let Some(y) = y else {
                 fill_run(simd, to, columns.len);
                 continue;
             };
             let row = self.image.view.slice(s![channel, y, ..]);
-            let (inside, outside) = (columns.inside.clone(), columns.outside());
+            let inside = columns.inside.clone();
             if !inside.is_empty() {
+                let to = &mut to[inside];
                 match row.to_slice() {
-                    Some(row) if self.step[1] == 1 => copy_run(simd, &row[columns.from..], &mut to[inside.start..], inside.len()),
+                    Some(row) if self.step[1] == 1 => copy_run(simd, &row[columns.from..], to, to.len()),
                     _ => {
                         let from = row.slice(s![columns.from..;self.step[1]]);
-                        to[inside].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                     }
                 }
             }
-            for column in outside {
+            for column in columns.outside() {
                 let x = columns.first + (column * self.step[1]) as isize;
                 to[column] = self.mode.source(x, self.image.width).map_or(T::ZERO, |x| row[x]);
             }
         }
     }
+}
+
+/// Elements that a strip of so many rows takes, and a vector that may be written behind it.
+fn strip_len(rows: usize, pitch: usize) -> usize {
+    rows * pitch + SPARE
 }
 
 impl<T: Element> Source<T> for WindowSource<'_, T> {
@@ -281,21 +299,25 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>) {
         let Packed { data, offsets } = packed;
         let len = self.window.len();
+        let whole_len = self.channel_len(0..self.window.rows.len());
         let (mut start, mut done) = (0, 0);
-        // Where the channel before this one began, if it had all taps: then this one's offsets differ from it by a constant.
-        let mut whole = None;
-        for (channel, taps) in self.window.channels(taps) {
-            let (before, offsets) = offsets[..done + taps.len()].split_at_mut(done);
-            match whole {
-                Some(last) if taps.len() == len => {
-                    let distance = (start - last) as u32;
-                    offsets.iter_mut().zip(&before[done - len..]).for_each(|(to, from)| *to = from + distance);
-                }
-                _ => self.note_offsets(taps.clone(), start, offsets),
-            }
-            whole = (taps.len() == len).then_some(start);
-            start += self.pack_channel(simd, channel, self.rows_of(&taps), &mut data[start..]);
+        let mut channels = self.window.channels(taps).peekable();
+        while let Some((channel, taps)) = channels.next() {
+            let whole = taps.len() == len;
+            self.note_offsets(taps.clone(), start, &mut offsets[done..done + taps.len()]);
             done += taps.len();
+            let mut end = channel + 1;
+            // Further channels with all taps: their offsets differ by a constant.
+            while whole && channels.next_if(|(_, taps)| taps.len() == len).is_some() {
+                let (before, offsets) = offsets[done - len..done + len].split_at_mut(len);
+                offsets.iter_mut().zip(before).for_each(|(to, from)| *to = *from + whole_len as u32);
+                done += len;
+                end += 1;
+            }
+            let rows = self.rows_of(&taps);
+            let len = if whole { whole_len } else { self.channel_len(rows.clone()) };
+            self.pack_channels(simd, channel..end, rows, &mut data[start..], len);
+            start += (end - channel) * len;
         }
     }
 
@@ -359,13 +381,27 @@ struct Strip<'a> {
     range: Range<usize>,
 }
 
-impl Strip<'_> {
+impl<'a> Strip<'a> {
+    /// How far each tap but the first is behind the one before it, where that differs from the one before.
+    fn distances(&self) -> impl Iterator<Item = usize> + use<'a> {
+        let mut last = None;
+        let mut seen = 0;
+        self.clone().taps().filter_map(move |(_, place)| {
+            let distance = place - last.replace(place)?;
+            (core::mem::replace(&mut seen, distance) != distance).then_some(distance)
+        })
+    }
+
     /// Its taps, and where in the strip each begins.
-    fn taps(&self) -> impl Iterator<Item = (usize, usize)> {
+    fn taps(&self) -> impl Iterator<Item = (usize, usize)> + use<'a> {
         let offsets = self.strips[self.range.clone()].iter().zip(self.range.clone());
-        offsets.filter_map(|(offset, tap)| {
-            let distance = (offset - self.first) as usize;
-            (self.step == 1 || distance.is_multiple_of(self.step)).then_some((tap, distance / self.step))
+        let (first, step) = (self.first, self.step);
+        offsets.filter_map(move |(offset, tap)| {
+            let distance = (offset - first) as usize;
+            if step == 1 {
+                return Some((tap, distance));
+            }
+            distance.is_multiple_of(step).then(|| (tap, distance / step))
         })
     }
 }
@@ -411,7 +447,7 @@ impl<'a> Iterator for Strips<'a> {
             next += 1;
         }
         self.next = next;
-        let len = (last - first).unsigned_abs() / self.step + self.size;
+        let len = ((last - first).unsigned_abs() / self.step).saturating_add(self.size);
         Some(Strip { first, len, strips: self.offsets, step: self.step, range: start..end })
     }
 }
