@@ -20,7 +20,6 @@ use crate::element::Element;
 use crate::kernels::channel_tile::{Ahead, MultiplyChannels, runs_of_tile};
 use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::tile::{Block, Clip, Tap, Tile};
-use crate::numerics::SUMMATION_BLOCK;
 use crate::parts::even_part;
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
@@ -32,16 +31,18 @@ pub(crate) use weights::PackedWeights;
 /// [`Runs`]. Where taps see the same pixels at a distance, they may share them.
 pub(crate) struct Packed<'a, T> {
     pub(crate) data: &'a mut [T],
-    /// One for each tap of the block.
+    /// One for each tap of the block; or none, where they are known from a product before.
     pub(crate) offsets: &'a mut [u32],
 }
 
-/// How the pixels of a region lie in memory: `count` runs of `len`, each `pitch` elements behind the one before it.
+/// How the pixels of a region lie in memory: `count` runs of `len`, each `pitch` elements behind the one before it, with pixels `step`
+/// elements apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Runs {
     pub(crate) count: usize,
     pub(crate) len: usize,
     pub(crate) pitch: usize,
+    pub(crate) step: usize,
 }
 
 /// Which taps some neighbouring pixels see, where those on zero padding are left out.
@@ -89,6 +90,7 @@ pub(crate) struct Lists {
     sights: Vec<Option<Sight>>,
     taps: Vec<Tap>,
     ends: Vec<u32>,
+    offsets: Vec<u32>,
     /// Whether they are those of a product with another group of channels, for all blocks; if so, whether its pixels were read in place.
     filled: Option<bool>,
 }
@@ -129,7 +131,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     pub(crate) fn run(&self, output: &mut impl Rows<T>, memory: Memory<'_, T>) {
         let Memory { packed: scratch, sums, lists } = memory;
         let zeros = [T::ZERO; MAX_PANEL_ROWS];
-        let mut offsets = [0; SUMMATION_BLOCK];
+        let mut offsets = core::mem::take(&mut lists.offsets);
         let panels = self.weights.panels();
         let first_row = panels.range(self.panels.clone()).start;
         let shape = TileShape::of::<T>(self.isa);
@@ -147,7 +149,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             self.lay_tiles(runs, shape.pixels(self.lanes, panels.total), lists);
         }
         for (index, taps) in self.weights.blocks().enumerate() {
-            let offsets = &mut offsets[..taps.len()];
+            offsets.resize(if filled { 0 } else { taps.len() }, 0);
+            let offsets = &mut *offsets;
             let in_place = self.source.in_place(taps.clone(), offsets, spare);
             let memory = match in_place {
                 Some(memory) => memory,
@@ -169,6 +172,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     rows: rows as u32,
                     pixels: memory,
                     pitch: runs.pitch as u32,
+                    step: runs.step as u32,
                     tiles: &lists.tiles,
                     taps: &lists.taps,
                     ends: &lists.ends,
@@ -201,6 +205,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 }
             }
         }
+        lists.offsets = offsets;
     }
 
     /// The weights that are wanted after those of a panel.
@@ -215,7 +220,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     }
 
     /// Cuts the runs of pixels into tiles of `most` pixels, and notes which taps each may see.
-    fn lay_tiles(&self, Runs { count, len, pitch }: Runs, most: usize, Lists { tiles, sights, taps, ends, .. }: &mut Lists) {
+    fn lay_tiles(&self, Runs { count, len, pitch, step }: Runs, most: usize, Lists { tiles, sights, taps, ends, .. }: &mut Lists) {
         tiles.clear();
         sights.clear();
         taps.clear();
@@ -241,7 +246,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     sights.len() - 1
                 });
                 tiles.push(Tile {
-                    place: (run * pitch + pixels.start) as u32,
+                    place: (run * pitch + pixels.start * step) as u32,
                     pixel: (run * len + pixels.start) as u32,
                     len: pixels.len() as u16,
                     runs: runs as u16,

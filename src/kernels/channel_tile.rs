@@ -57,17 +57,19 @@ impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        match (self.block.rows as usize).div_ceil(S::LANES) {
-            1 => self.run_tiles::<S, 1>(simd),
-            2 if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2>(simd),
-            vectors => unreachable!("weight panels have 1 to {} vectors, not {vectors}", S::PANEL_VECTORS),
+        match ((self.block.rows as usize).div_ceil(S::LANES), self.block.step) {
+            (1, 1) => self.run_tiles::<S, 1, 1>(simd),
+            (1, 2) => self.run_tiles::<S, 1, 2>(simd),
+            (2, 1) if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2, 1>(simd),
+            (2, 2) if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2, 2>(simd),
+            (vectors, step) => unreachable!("no tile of {vectors} vectors with pixels {step} apart"),
         }
     }
 }
 
 impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     #[inline(always)]
-    fn run_tiles<S: Simd<T>, const V: usize>(mut self, simd: S) {
+    fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(mut self, simd: S) {
         // Turning what is ready while the next tile is under way costs less than turning all at the end.
         let mut turned = 0;
         for index in 0..self.block.tiles.len() {
@@ -75,7 +77,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                 ($($runs:literal x $($len:literal)*),*) => {
                     match (self.block.tiles[index].runs, self.block.tiles[index].len) {
                         $($(($runs, $len) if $runs * $len <= most_pixels(S::REGISTERS, V) => {
-                            self.run_tile::<S, $runs, $len, V>(simd, index);
+                            self.run_tile::<S, $runs, $len, V, STEP>(simd, index);
                         })*)*
                         size => unreachable!("no tile of runs and pixels {size:?}"),
                     }
@@ -93,10 +95,14 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     }
 
     #[inline(always)]
-    fn run_tile<S: Simd<T>, const R: usize, const P: usize, const V: usize>(&mut self, simd: S, index: usize) {
+    fn run_tile<S: Simd<T>, const R: usize, const P: usize, const V: usize, const STEP: usize>(
+        &mut self,
+        simd: S,
+        index: usize,
+    ) {
         let block = self.block;
         let tile = &block.tiles[index];
-        let sums = self.multiply::<S, R, P, V>(simd, index);
+        let sums = self.multiply::<S, R, P, V, STEP>(simd, index);
         let width = V * S::LANES;
         let places = &mut self.sums[tile.pixel as usize * width..][..R * P * width];
         match block.bias {
@@ -127,7 +133,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
 
     /// The partial sums of a tile.
     #[inline(always)]
-    fn multiply<S: Simd<T>, const R: usize, const P: usize, const V: usize>(
+    fn multiply<S: Simd<T>, const R: usize, const P: usize, const V: usize, const STEP: usize>(
         &self,
         simd: S,
         index: usize,
@@ -142,7 +148,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                 let share = &weights[weights.len() * index / tiles..weights.len() * (index + 1) / tiles];
                 (share, 0, share.len().div_ceil(taps.len().max(1)), 0)
             }
-            Ahead::Pixels => (pixels, P, 0, u32::MAX),
+            Ahead::Pixels => (pixels, P * STEP, 0, u32::MAX),
         };
         let mut sums = [[[simd.splat(T::ZERO); V]; P]; R];
         for tap in taps {
@@ -150,7 +156,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
             next += step;
             // Sums of 32-bit numbers that cannot overflow: one comparison is enough to check a range.
             let at = tap.pixels as usize;
-            let pixels = &pixels[at..at + (R - 1) * block.pitch as usize + P];
+            let pixels = &pixels[at..at + (R - 1) * block.pitch as usize + (P - 1) * STEP + 1];
             let at = tap.weight as usize * block.rows as usize;
             let weights = &block.weights[at..at + V * S::LANES];
             let mut w = [simd.splat(T::ZERO); V];
@@ -160,10 +166,10 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
             macro_rules! add {
                 ($first:expr, $end:expr) => {{
                     unroll!(RUN < R, at most 4, {
-                        let pixels = &pixels[RUN * block.pitch as usize..][..P];
+                        let pixels = &pixels[RUN * block.pitch as usize..][..(P - 1) * STEP + 1];
                         unroll!(PIXEL < P, {
                             if PIXEL + 1 > $first && PIXEL < $end {
-                                let x = simd.splat(pixels[PIXEL]);
+                                let x = simd.splat(pixels[PIXEL * STEP]);
                                 unroll!(VECTOR < V, at most 4, {
                                     sums[RUN][PIXEL][VECTOR] = simd.fma(x, w[VECTOR], sums[RUN][PIXEL][VECTOR]);
                                 });

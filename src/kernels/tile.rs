@@ -49,6 +49,8 @@ pub(crate) struct Block<'a, T> {
     pub(crate) pixels: &'a [T],
     /// Elements from one run of pixels to the next.
     pub(crate) pitch: u32,
+    /// Elements from one pixel of a run to the next. With pixels as lanes it is 1.
+    pub(crate) step: u32,
     pub(crate) tiles: &'a [Tile],
     /// The lists of taps, one behind the other.
     pub(crate) taps: &'a [Tap],

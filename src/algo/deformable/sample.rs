@@ -133,7 +133,7 @@ const GROUP: usize = 32;
 
 impl<T: Float> Source<T> for SampledSource<'_, '_, '_, T> {
     fn runs(&self) -> Runs {
-        Runs { count: 1, len: self.pixels(), pitch: self.pixels() }
+        Runs { count: 1, len: self.pixels(), pitch: self.pixels(), step: 1 }
     }
 
     fn sight(&self, _: Range<usize>, _: Range<usize>) -> Option<Sight> {

@@ -52,14 +52,16 @@ pub(crate) struct WindowSource<'a, T> {
     origin: [isize; 2],
     /// Rows and columns of the region.
     size: [usize; 2],
-    /// Elements from one row to the next in what is packed.
+    /// Elements from one row, and one pixel, to the next in what is packed.
     pitch: usize,
+    pixel_step: usize,
 }
 
 /// What a strip reads along an axis.
 struct Reading {
     /// Input position of its first element.
     first: isize,
+    step: usize,
     len: usize,
     /// Its elements that lie inside the image, and the input position of their first.
     inside: Range<usize>,
@@ -79,16 +81,17 @@ impl Reading {
 }
 
 /// Elements that packing a block of taps takes at most, for a region of this size or a smaller one.
-pub(super) fn packed_len(window: &Window, step: [usize; 2], extent: Extent) -> usize {
+pub(super) fn packed_len(window: &Window, step: [usize; 2], pixel_step: usize, extent: Extent) -> usize {
     let rows: usize = Strips::new(&window.rows, step[0], extent.rows).map(|strip| strip.len).sum();
     let columns = |size: usize| {
-        let strips = Strips::new(&window.columns, step[1], size);
+        let strips = column_strips(window, step[1], pixel_step, size);
         let (count, pitch) = strips.fold((0, 0), |(count, pitch), strip| (count + 1, strip.len.max(pitch)));
         count * pitch
     };
     // Smaller regions may need more strips: down to the distances at which taps cease to share them.
-    let distances = Strips::new(&window.columns, step[1], usize::MAX).flat_map(|strip| strip.distances());
-    let smaller = distances.filter(|&distance| distance < extent.columns).map(columns).max();
+    let distances = Strips::new(&window.columns, step[1] / pixel_step, usize::MAX).flat_map(|strip| strip.distances());
+    let smaller = distances.map(|distance| distance.div_ceil(pixel_step));
+    let smaller = smaller.filter(|&size| size < extent.columns).map(columns).max();
     let columns = columns(extent.columns).max(smaller.unwrap_or(0));
     window.channels_per_block() * (rows * columns + window.len() * SPARE) + SPARE
 }
@@ -97,7 +100,8 @@ impl<'a, T: Element> WindowSource<'a, T> {
     pub(super) fn new(stage: &ImplicitGemm<'a, T>, image: ArrayView3<'a, T>, region: &Region) -> Self {
         let start = [region.rows.start, region.columns.start];
         let columns = region.columns.len();
-        let strips = Strips::new(&stage.window.columns, stage.step[1], columns);
+        let pixel_step = stage.pixel_step();
+        let strips = column_strips(stage.window, stage.step[1], pixel_step, columns);
         WindowSource {
             image: Image::new(image),
             window: stage.window,
@@ -107,6 +111,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
             origin: [0, 1].map(|axis| (start[axis] * stage.step[axis]) as isize + stage.origin[axis]),
             size: [region.rows.len(), columns],
             pitch: strips.map(|strip| strip.len).max().unwrap_or(columns),
+            pixel_step,
         }
     }
 
@@ -133,7 +138,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
 
     /// What a strip along an axis reads.
     fn read(&self, axis: usize, strip: &Strip<'_>) -> Reading {
-        let (first, step) = (self.origin[axis] + strip.first, self.step[axis]);
+        let (first, step) = (self.origin[axis] + strip.first, strip.step);
         let size = if axis == 0 { self.image.height } else { self.image.width };
         // The number of positions that lie below input position `limit`.
         let below = |limit: usize| {
@@ -148,7 +153,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
         };
         let inside = below(0)..below(size);
         let from = (first + (inside.start * step) as isize).unsigned_abs();
-        Reading { first, len: strip.len, inside, from }
+        Reading { first, step, len: strip.len, inside, from }
     }
 
     /// The rows of taps that a range of taps has a part in.
@@ -159,7 +164,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
 
     /// The strips that rows of taps see of a channel, those of the columns first, each with where it begins.
     fn strips(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, Strip<'a>, Strip<'a>)> {
-        let columns = Strips::new(&self.window.columns, self.step[1], self.size[1]);
+        let columns = column_strips(self.window, self.step[1], self.pixel_step, self.size[1]);
         let (step, size, pitch) = (self.step[0], self.size[0], self.pitch);
         let rows = &self.window.rows[rows];
         let pairs = columns
@@ -214,7 +219,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
                         rows: if seen { rows.extent() } else { copy::Extent { before: rows.len, len: 0, behind: 0 } },
                         columns: columns.extent(),
                         from: if seen { &flat[first..] } else { &[] },
-                        from_pitch: [height * width, self.step[0] * width, self.step[1]],
+                        from_pitch: [height * width, rows.step * width, columns.step],
                         to: &mut data[start..],
                         to_pitch: [len, self.pitch],
                     }
@@ -234,7 +239,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
     fn pack_rows<S: Simd<T>>(&self, simd: S, channel: usize, rows: &Reading, columns: &Reading, data: &mut [T]) {
         for row in 0..rows.len {
             let to = &mut data[row * self.pitch..][..columns.len];
-            let y = rows.first + (row * self.step[0]) as isize;
+            let y = rows.first + (row * rows.step) as isize;
             let inside = rows.inside.contains(&row);
             let y = if inside { Some(y.unsigned_abs()) } else { self.mode.source(y, self.image.height) };
             let Some(y) = y else {
@@ -246,19 +251,25 @@ impl<'a, T: Element> WindowSource<'a, T> {
             if !inside.is_empty() {
                 let to = &mut to[inside];
                 match row.to_slice() {
-                    Some(row) if self.step[1] == 1 => copy_run(simd, &row[columns.from..], to, to.len()),
+                    Some(row) if columns.step == 1 => copy_run(simd, &row[columns.from..], to, to.len()),
                     _ => {
-                        let from = row.slice(s![columns.from..;self.step[1]]);
+                        let from = row.slice(s![columns.from..;columns.step]);
                         to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
                     }
                 }
             }
             for column in columns.outside() {
-                let x = columns.first + (column * self.step[1]) as isize;
+                let x = columns.first + (column * columns.step) as isize;
                 to[column] = self.mode.source(x, self.image.width).map_or(T::ZERO, |x| row[x]);
             }
         }
     }
+}
+
+/// The strips that the columns of taps see, for so many pixels; with pixels as far apart as the step of the convolution is one strip for all
+/// of its residues.
+fn column_strips(window: &Window, step: usize, pixel_step: usize, size: usize) -> Strips<'_> {
+    Strips::new(&window.columns, step / pixel_step, (size - 1) * pixel_step + 1)
 }
 
 /// Elements that a strip of so many rows takes, and a vector that may be written behind it.
@@ -269,10 +280,11 @@ fn strip_len(rows: usize, pitch: usize) -> usize {
 impl<T: Element> Source<T> for WindowSource<'_, T> {
     fn runs(&self) -> Runs {
         let [rows, columns] = self.size;
-        if self.pitch == columns && !self.leaves_out() {
-            return Runs { count: 1, len: rows * columns, pitch: rows * columns };
+        let step = self.pixel_step;
+        if self.pitch == columns && step == 1 && !self.leaves_out() {
+            return Runs { count: 1, len: rows * columns, pitch: rows * columns, step };
         }
-        Runs { count: rows, len: columns, pitch: self.pitch }
+        Runs { count: rows, len: columns, pitch: self.pitch, step }
     }
 
     /// A 1x1 kernel with stride 1 sees the image itself.
@@ -304,13 +316,18 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         let mut channels = self.window.channels(taps).peekable();
         while let Some((channel, taps)) = channels.next() {
             let whole = taps.len() == len;
-            self.note_offsets(taps.clone(), start, &mut offsets[done..done + taps.len()]);
+            let wanted = !offsets.is_empty();
+            if wanted {
+                self.note_offsets(taps.clone(), start, &mut offsets[done..done + taps.len()]);
+            }
             done += taps.len();
             let mut end = channel + 1;
             // Further channels with all taps: their offsets differ by a constant.
             while whole && channels.next_if(|(_, taps)| taps.len() == len).is_some() {
-                let (before, offsets) = offsets[done - len..done + len].split_at_mut(len);
-                offsets.iter_mut().zip(before).for_each(|(to, from)| *to = *from + whole_len as u32);
+                if wanted {
+                    let (before, offsets) = offsets[done - len..done + len].split_at_mut(len);
+                    offsets.iter_mut().zip(before).for_each(|(to, from)| *to = *from + whole_len as u32);
+                }
                 done += len;
                 end += 1;
             }

@@ -59,7 +59,7 @@ pub(crate) struct ImplicitGemm<'a, T> {
 
 impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
     fn scratch_len(&self, extent: Extent) -> usize {
-        self.product.scratch_len(image::packed_len(self.window, self.step, extent), extent)
+        self.product.scratch_len(image::packed_len(self.window, self.step, self.pixel_step(), extent), extent)
     }
 
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
@@ -69,6 +69,14 @@ impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
             WindowSource::new(self, input.slice_axis_move(Axis(0), Slice::from(channels)), region)
         };
         self.product.run(region, output, scratch, source);
+    }
+}
+
+impl<T> ImplicitGemm<'_, T> {
+    /// Elements between neighbouring pixels in what is packed: with channels as lanes pixels are read one by one, so that every second one
+    /// is as good as every one.
+    fn pixel_step(&self) -> usize {
+        if self.product.lanes == Lanes::Channels && self.step[1] == 2 { 2 } else { 1 }
     }
 }
 
