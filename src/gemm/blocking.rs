@@ -9,6 +9,9 @@ use crate::simd::{Isa, Kernel, Simd};
 /// instruction set.
 pub(crate) const SPARE: usize = 16;
 
+/// Multiply-adds that a tap of a tile takes at least: with fewer each would wait for the one before it.
+const LATENCY: usize = 8;
+
 /// What the lanes of a register tile are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lanes {
@@ -59,29 +62,39 @@ impl TileShape {
         }
     }
 
-    /// Multiply-adds of vectors that a tap costs for a run of pixels and all channels of a group, counting those that a small tile waits
-    /// for: for each other, as if it had `latency`, or for what it loads.
-    pub(crate) fn tap_cost(self, lanes: Lanes, channels: usize, run: usize, latency: usize) -> usize {
+    /// Multiply-adds of vectors that a tap costs for some runs of pixels and all channels of a group; tiles that are too small to be busy
+    /// all the time count as what they wait for: each other, or what they load.
+    pub(crate) fn tap_cost(self, lanes: Lanes, channels: usize, [runs, run]: [usize; 2]) -> usize {
         let most = self.pixels(lanes, channels);
-        let tile = |rows: usize, vectors: usize| (rows * vectors).max(latency).max(rows + vectors);
+        let tile = |rows: usize, vectors: usize| (rows * vectors).max(LATENCY).max(rows + vectors);
         match lanes {
             Lanes::Channels => {
-                let (parts, vectors) = (run.div_ceil(most), channels.div_ceil(self.lanes));
-                let (whole, rest) = (channels / self.panel, channels % self.panel);
-                let pixels = run.div_ceil(parts);
-                let panels = whole * tile(pixels, self.panel / self.lanes);
-                let last = if rest > 0 { tile(pixels, rest.div_ceil(self.lanes)) } else { 0 };
-                let all = (panels + last) * parts;
-                // Even parts: some have a pixel less.
-                all - (parts * pixels - run) * vectors.min(all / (parts * pixels).max(1))
+                let of_panels = |pixels: usize| {
+                    let (whole, rest) = (channels / self.panel, (channels % self.panel).div_ceil(self.lanes));
+                    let last = if rest > 0 { tile(pixels, rest) } else { 0 };
+                    whole * tile(pixels, self.panel / self.lanes) + last
+                };
+                match channel_tile::runs_of_tile(most, run) {
+                    1 => {
+                        // Some parts have a pixel less.
+                        let parts = run.div_ceil(most.min(channel_tile::MOST_IN_RUN));
+                        let (less, more) = (parts - run % parts, run % parts);
+                        runs * (less * of_panels(run / parts) + more * of_panels(run / parts + 1))
+                    }
+                    together => {
+                        let rest = runs % together;
+                        let rest = if rest > 0 { of_panels(rest * run) } else { 0 };
+                        runs / together * of_panels(together * run) + rest
+                    }
+                }
             }
             Lanes::Pixels => {
                 let rows = pixel_tile::tile_rows(self.rows, channels.min(self.panel));
                 let (whole, rest) = (run / most, (run % most).div_ceil(self.lanes));
                 // A vector of pixels comes from the second-level cache for each tile.
-                let tile = |rows: usize, vectors: usize| tile(rows, vectors) + vectors;
-                let last = if rest > 0 { tile(rows, rest) } else { 0 };
-                (whole * tile(rows, most / self.lanes) + last) * channels.div_ceil(rows)
+                let tile = |vectors: usize| tile(rows, vectors) + vectors;
+                let last = if rest > 0 { tile(rest) } else { 0 };
+                runs * (whole * tile(most / self.lanes) + last) * channels.div_ceil(rows)
             }
         }
     }

@@ -17,7 +17,7 @@ mod weights;
 use core::ops::Range;
 
 use crate::element::Element;
-use crate::kernels::channel_tile::{Ahead, MultiplyChannels, runs_of_tile};
+use crate::kernels::channel_tile::{Ahead, MOST_IN_RUN, MultiplyChannels, runs_of_tile};
 use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::tile::{Block, Clip, Tap, Tile};
 use crate::parts::even_part;
@@ -226,7 +226,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         taps.clear();
         ends.clear();
         let (parts, together) = match self.lanes {
-            Lanes::Channels => (len.div_ceil(most), runs_of_tile(most, len)),
+            Lanes::Channels => (len.div_ceil(most.min(MOST_IN_RUN)), runs_of_tile(most, len)),
             Lanes::Pixels => (len.div_ceil(most), 1),
         };
         let mut run = 0;

@@ -37,17 +37,17 @@ pub(crate) enum Ahead<'a, T> {
 /// Most pixels of a tile that has so many vectors of channels.
 pub(crate) const fn most_pixels(registers: usize, vectors: usize) -> usize {
     let fitting = (registers - 1 - vectors) / vectors;
-    if fitting < MOST_PIXELS { fitting } else { MOST_PIXELS }
+    if fitting < 2 * MOST_IN_RUN { fitting } else { 2 * MOST_IN_RUN }
 }
 
-/// Tiles of more pixels would not be faster: at 14 the multiply-adds of one vector hide their latency.
-const MOST_PIXELS: usize = 14;
+/// Most pixels of a run in a tile: at 14 the multiply-adds of one vector hide their latency.
+pub(crate) const MOST_IN_RUN: usize = 14;
 
-/// Runs that a tile takes pixels of, where runs are of so many pixels.
+/// Runs that a tile of at most `most` pixels takes some of, where runs are of so many pixels.
 pub(crate) fn runs_of_tile(most: usize, run: usize) -> usize {
     match run {
-        ..=3 if run * 4 <= most => 4,
-        ..=7 if run * 2 <= most => 2,
+        ..=7 if run * 4 <= most => 4,
+        ..=MOST_IN_RUN if run * 2 <= most => 2,
         _ => 1,
     }
 }
@@ -83,7 +83,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                     }
                 };
             }
-            by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7, 4 x 1 2 3);
+            by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 4 x 1 2 3 4 5 6 7);
             let tile = &self.block.tiles[index];
             let ready = tile.pixel as usize + (tile.runs * tile.len) as usize;
             let last = index + 1 == self.block.tiles.len();

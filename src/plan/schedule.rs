@@ -3,7 +3,7 @@
 //! A cost model over sizes decides. In units of one multiply-add of a vector, a thread's time for a region is
 //!
 //! ```text
-//! multiply   for each tile and tap: its multiply-adds, at least LATENCY, at least what it loads
+//! multiply   for each tile and tap: its multiply-adds, at least their latency, at least what it loads
 //! pack       PACK for each vector of input pixels that the region sees
 //! weights    LOAD for each vector
 //! sums       ADD for each vector and block of taps
@@ -29,8 +29,6 @@ const ADD: usize = 2;
 const TRANSPOSE: usize = 8;
 /// Copying a vector of output from working memory.
 const STAGE: usize = 16;
-/// Multiply-adds that a tap of a tile takes at least: with fewer each would wait for the one before it.
-const LATENCY: usize = 8;
 /// Multiply-adds below which a hand-over to another thread costs more than it gains.
 const SERIAL_MACS: u64 = 200_000;
 /// Bytes of working memory that a region may take: they stay in a second-level cache of 1 MiB along with what streams through it.
@@ -109,15 +107,29 @@ impl Demand {
     /// The cheapest schedule for so many threads.
     pub(crate) fn schedule(&self, threads: usize) -> Schedule {
         let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
-        let splits = self.units.count().min(threads);
-        let cuts = [Lanes::Channels, Lanes::Pixels].into_iter().flat_map(|lanes| {
-            (1..=splits).flat_map(move |splits| {
-                self.widths().flat_map(move |columns| {
-                    self.heights(columns, splits, lanes, threads).map(move |rows| Cut { rows, columns, splits, lanes })
-                })
-            })
-        });
-        let cut = cuts.min_by_key(|&cut| (!self.fits(cut), self.cost(threads, cut))).expect("there is at least one cut");
+        let mut best: Option<((bool, usize), Cut)> = None;
+        for lanes in [Lanes::Channels, Lanes::Pixels] {
+            for splits in 1..=self.units.count().min(threads) {
+                for columns in self.widths() {
+                    let most = self.most_rows(columns, splits, lanes);
+                    let rows = self.phase_sizes()[0];
+                    // As many rows as memory allows, and what divides them further among the threads.
+                    let least = rows.div_ceil(most);
+                    for pieces in least..least + 2 * threads - 1 {
+                        let cut = Cut { rows: rows.div_ceil(pieces.min(rows)), columns, splits, lanes };
+                        let cost = (!self.fits(cut), self.cost(threads, cut));
+                        if best.is_none_or(|(least, _)| cost < least) {
+                            best = Some((cost, cut));
+                        }
+                    }
+                    // One region for all is best for one thread.
+                    if threads == 1 && most == rows && self.fits(Cut { rows, columns, splits, lanes }) {
+                        break;
+                    }
+                }
+            }
+        }
+        let (_, cut) = best.expect("there is at least one cut");
         let schedule = Schedule {
             workers: 1,
             units: self.units,
@@ -139,26 +151,17 @@ impl Demand {
         })
     }
 
-    /// Rows that regions of so many columns may have: as many as memory allows, and what divides them further among the threads.
-    fn heights(
-        &self,
-        columns: usize,
-        splits: usize,
-        lanes: Lanes,
-        threads: usize,
-    ) -> impl Iterator<Item = usize> + use<> {
+    /// Most rows of so many columns that memory allows; at least one.
+    fn most_rows(&self, columns: usize, splits: usize, lanes: Lanes) -> usize {
         let rows = self.phase_sizes()[0];
         let cut = |rows: usize| Cut { rows, columns, splits, lanes };
-        let most = if self.fits(cut(rows)) {
-            rows
-        } else {
-            // Memory is linear in the rows, or nearly so.
-            let [one, two] = [1, 2].map(|rows| self.memory_of(cut(rows)));
-            let by_memory = self.memory.saturating_sub(one) / (two - one).max(1) + 1;
-            by_memory.min(self.pixel_limit / columns).clamp(1, rows)
-        };
-        let least = rows.div_ceil(most);
-        (least..least + 2 * threads - 1).map(move |pieces| rows.div_ceil(pieces.min(rows)))
+        if self.fits(cut(rows)) {
+            return rows;
+        }
+        // Memory is linear in the rows, or nearly so.
+        let [one, two] = [1, 2].map(|rows| self.memory_of(cut(rows)));
+        let by_memory = self.memory.saturating_sub(one) / (two - one).max(1) + 1;
+        by_memory.min(self.pixel_limit / columns).clamp(1, rows)
     }
 
     /// Channels of a split, and into how many groups they fall.
@@ -207,7 +210,7 @@ impl Demand {
             Lanes::Channels => rows * columns * vectors * (blocks * ADD + TRANSPOSE),
             Lanes::Pixels => out_vectors * channels * blocks * ADD,
         };
-        let multiply = taps * runs[0] * self.shape.tap_cost(lanes, channels, runs[1], LATENCY);
+        let multiply = taps * self.shape.tap_cost(lanes, channels, runs);
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
         let pack = if self.in_place { 0 } else { PACK * packed * self.taps.channels };
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;

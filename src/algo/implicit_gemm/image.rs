@@ -358,16 +358,31 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         let first = columns.start..whole.start.clamp(columns.start, columns.end);
         let last = whole.end.clamp(first.end, columns.end)..columns.end;
         let parts = [(first.clone(), Clip::First), (first.end..last.start, Clip::Nothing), (last, Clip::Last)];
-        let mut start = 0;
+        let (mut start, len) = (0, self.window.len());
+        // Where the list of a channel with all taps begins.
+        let mut whole: Option<usize> = None;
         for (_, within) in self.window.channels(taps) {
-            for row in rows.clone() {
-                for (columns, clip) in &parts {
-                    let in_block = |column: usize| {
-                        start + (row * width + column).clamp(within.start, within.end) - within.start
-                    };
-                    let taps = in_block(columns.start)..in_block(columns.end);
-                    let numbered = offsets[taps.clone()].iter().zip(taps.start as u16..);
-                    list.extend(numbered.map(|(&pixels, weight)| Tap { pixels, weight, clip: *clip }));
+            match whole {
+                // Another one: its taps lie a constant further on.
+                Some(first) if within.len() == len => {
+                    let distance = offsets[start] - offsets[start - len];
+                    let end = list.len();
+                    list.extend_from_within(first..);
+                    list[end..].iter_mut().for_each(|tap| *tap = tap.moved(distance, len as u16));
+                    whole = Some(end);
+                }
+                _ => {
+                    whole = (within.len() == len).then_some(list.len());
+                    for row in rows.clone() {
+                        for (columns, clip) in &parts {
+                            let in_block = |column: usize| {
+                                start + (row * width + column).clamp(within.start, within.end) - within.start
+                            };
+                            let taps = in_block(columns.start)..in_block(columns.end);
+                            let numbered = offsets[taps.clone()].iter().zip(taps.start as u16..);
+                            list.extend(numbered.map(|(&pixels, weight)| Tap { pixels, weight, clip: *clip }));
+                        }
+                    }
                 }
             }
             start += within.len();

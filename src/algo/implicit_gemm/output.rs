@@ -39,8 +39,10 @@ impl<'a, T: Element> DirectRows<'a, T> {
 impl<T: Element> Rows<T> for DirectRows<'_, T> {
     fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
         let mut chosen = self.view.slice_axis_mut(Axis(0), Slice::from(first..first + count));
-        let mut rows = chosen.outer_iter_mut().map(|row| row.into_slice().expect("checked by new"));
-        let mut rows: [&mut [T]; MAX_PANEL_ROWS] = core::array::from_fn(|_| rows.next().unwrap_or_default());
+        let mut rows: [&mut [T]; MAX_PANEL_ROWS] = core::array::from_fn(|_| Default::default());
+        for (place, row) in rows.iter_mut().zip(chosen.outer_iter_mut()) {
+            *place = row.into_slice().expect("checked by new");
+        }
         with(&mut rows[..count]);
     }
 }
@@ -76,8 +78,9 @@ impl<'a, T: Element> StagedRows<'a, T> {
 
 impl<T: Element> Rows<T> for StagedRows<'_, T> {
     fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
-        let mut rows = self.rows[first * self.pixels..].chunks_exact_mut(self.pixels).take(count);
-        let mut rows: [&mut [T]; MAX_PANEL_ROWS] = core::array::from_fn(|_| rows.next().unwrap_or_default());
+        let mut rows: [&mut [T]; MAX_PANEL_ROWS] = core::array::from_fn(|_| Default::default());
+        let pixels = self.rows[first * self.pixels..].chunks_exact_mut(self.pixels);
+        rows.iter_mut().zip(pixels).for_each(|(place, row)| *place = row);
         with(&mut rows[..count]);
     }
 }
