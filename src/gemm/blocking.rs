@@ -30,6 +30,7 @@ pub(crate) struct TileShape {
     panel: usize,
     registers: usize,
     rows: usize,
+    channel_tiles: bool,
 }
 
 impl TileShape {
@@ -40,10 +41,21 @@ impl TileShape {
             #[inline(always)]
             fn run<S: Simd<T>>(self, _: S) -> TileShape {
                 let panel = S::PANEL_VECTORS * S::LANES;
-                TileShape { lanes: S::LANES, panel, registers: S::REGISTERS, rows: S::TILE_ROWS }
+                TileShape {
+                    lanes: S::LANES,
+                    panel,
+                    registers: S::REGISTERS,
+                    rows: S::TILE_ROWS,
+                    channel_tiles: S::CHANNEL_TILES,
+                }
             }
         }
         T::launch(isa, Shape)
+    }
+
+    /// The kinds of tiles that there are.
+    pub(crate) fn kinds(self) -> &'static [Lanes] {
+        if self.channel_tiles { &[Lanes::Channels, Lanes::Pixels] } else { &[Lanes::Pixels] }
     }
 
     /// So many output channels in weight panels.
@@ -62,9 +74,14 @@ impl TileShape {
         }
     }
 
+    /// Most pixels of one run in a tile with channels as lanes.
+    pub(crate) fn pixels_of_run(self, channels: usize) -> usize {
+        channel_tile::most_in_run(self.registers, channels.min(self.panel).div_ceil(self.lanes))
+    }
+
     /// Multiply-adds of vectors that a tap costs for some runs of pixels and all channels of a group; tiles that are too small to be busy
     /// all the time count as what they wait for: each other, or what they load.
-    pub(crate) fn tap_cost(self, lanes: Lanes, channels: usize, [runs, run]: [usize; 2]) -> usize {
+    pub(crate) fn tap_cost(self, lanes: Lanes, channels: usize, [runs, run]: [usize; 2], step: usize) -> usize {
         let most = self.pixels(lanes, channels);
         let tile = |rows: usize, vectors: usize| (rows * vectors).max(LATENCY).max(rows + vectors);
         match lanes {
@@ -74,17 +91,15 @@ impl TileShape {
                     let last = if rest > 0 { tile(pixels, rest) } else { 0 };
                     whole * tile(pixels, self.panel / self.lanes) + last
                 };
-                match channel_tile::runs_of_tile(most, run) {
+                match channel_tile::runs_of_tile(most, run, step) {
                     1 => {
                         // Some parts have a pixel less.
-                        let parts = run.div_ceil(most.min(channel_tile::MOST_IN_RUN));
+                        let parts = run.div_ceil(self.pixels_of_run(channels));
                         let (less, more) = (parts - run % parts, run % parts);
                         runs * (less * of_panels(run / parts) + more * of_panels(run / parts + 1))
                     }
                     together => {
-                        let rest = runs % together;
-                        let rest = if rest > 0 { of_panels(rest * run) } else { 0 };
-                        runs / together * of_panels(together * run) + rest
+                        runs / together * of_panels(together * run) + runs % together * of_panels(run)
                     }
                 }
             }

@@ -17,7 +17,7 @@ mod weights;
 use core::ops::Range;
 
 use crate::element::Element;
-use crate::kernels::channel_tile::{Ahead, MOST_IN_RUN, MultiplyChannels, runs_of_tile};
+use crate::kernels::channel_tile::{Ahead, MultiplyChannels, runs_of_tile};
 use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::tile::{Block, Clip, Tap, Tile};
 use crate::parts::even_part;
@@ -146,7 +146,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             core::mem::replace(&mut lists.filled, kind).is_some_and(|before| kind == Some(before))
         };
         if !filled {
-            self.lay_tiles(runs, shape.pixels(self.lanes, panels.total), lists);
+            self.lay_tiles(runs, shape, lists);
         }
         for (index, taps) in self.weights.blocks().enumerate() {
             offsets.resize(if filled { 0 } else { taps.len() }, 0);
@@ -219,22 +219,23 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         }
     }
 
-    /// Cuts the runs of pixels into tiles of `most` pixels, and notes which taps each may see.
-    fn lay_tiles(&self, Runs { count, len, pitch, step }: Runs, most: usize, Lists { tiles, sights, taps, ends, .. }: &mut Lists) {
+    /// Cuts the runs of pixels into tiles, and notes which taps each may see.
+    fn lay_tiles(&self, runs: Runs, shape: TileShape, Lists { tiles, sights, taps, ends, .. }: &mut Lists) {
+        let Runs { count, len, pitch, step } = runs;
         tiles.clear();
         sights.clear();
         taps.clear();
         ends.clear();
+        let channels = self.weights.panels().total;
+        let most = shape.pixels(self.lanes, channels);
         let (parts, together) = match self.lanes {
-            Lanes::Channels => (len.div_ceil(most.min(MOST_IN_RUN)), runs_of_tile(most, len)),
+            Lanes::Channels => (len.div_ceil(shape.pixels_of_run(channels)), runs_of_tile(most, len, step)),
             Lanes::Pixels => (len.div_ceil(most), 1),
         };
         let mut run = 0;
         while run < count {
-            let mut runs = together;
-            while run + runs > count {
-                runs /= 2;
-            }
+            // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
+            let runs = if run + together <= count { together } else { 1 };
             for part in 0..parts {
                 let pixels = match self.lanes {
                     Lanes::Channels => even_part(len, parts, part),

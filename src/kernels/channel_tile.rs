@@ -37,18 +37,33 @@ pub(crate) enum Ahead<'a, T> {
 /// Most pixels of a tile that has so many vectors of channels.
 pub(crate) const fn most_pixels(registers: usize, vectors: usize) -> usize {
     let fitting = (registers - 1 - vectors) / vectors;
-    if fitting < 2 * MOST_IN_RUN { fitting } else { 2 * MOST_IN_RUN }
+    if fitting < 16 { fitting } else { 16 }
 }
 
-/// Most pixels of a run in a tile: at 14 the multiply-adds of one vector hide their latency.
-pub(crate) const MOST_IN_RUN: usize = 14;
+/// Most pixels that a tile takes of one run.
+pub(crate) const fn most_in_run(registers: usize, vectors: usize) -> usize {
+    let most = most_pixels(registers, vectors);
+    if most < 14 { most } else { 14 }
+}
 
-/// Runs that a tile of at most `most` pixels takes some of, where runs are of so many pixels.
-pub(crate) fn runs_of_tile(most: usize, run: usize) -> usize {
+/// Runs that a tile of at most `most` pixels takes some of, where runs are of so many pixels `step` apart.
+pub(crate) fn runs_of_tile(most: usize, run: usize, step: usize) -> usize {
     match run {
-        ..=7 if run * 4 <= most => 4,
-        ..=MOST_IN_RUN if run * 2 <= most => 2,
+        _ if run * 4 <= most && step == 1 => 4,
+        _ if run * 2 <= most => 2,
         _ => 1,
+    }
+}
+
+/// Whether there is such a tile: what there is not is not compiled. Tiles of one vector serve the last panel too where the others have two,
+/// so they are of all sizes.
+const fn is_tile(registers: usize, vectors: usize, step: usize, runs: u16, len: u16) -> bool {
+    let (runs, len) = (runs as usize, len as usize);
+    let most = most_pixels(registers, vectors);
+    match runs {
+        1 => len <= most_in_run(registers, vectors),
+        2 => len * 2 <= most && (len * 4 > most || step > 1 || vectors == 1),
+        _ => len * 4 <= most && step == 1,
     }
 }
 
@@ -57,6 +72,9 @@ impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
+        if const { !S::CHANNEL_TILES } {
+            unreachable!("not chosen where there are none");
+        }
         match ((self.block.rows as usize).div_ceil(S::LANES), self.block.step) {
             (1, 1) => self.run_tiles::<S, 1, 1>(simd),
             (1, 2) => self.run_tiles::<S, 1, 2>(simd),
@@ -69,21 +87,22 @@ impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, T> {
 
 impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     #[inline(always)]
-    fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(mut self, simd: S) {
+    fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(self, simd: S) {
         // Turning what is ready while the next tile is under way costs less than turning all at the end.
         let mut turned = 0;
         for index in 0..self.block.tiles.len() {
             macro_rules! by_size {
                 ($($runs:literal x $($len:literal)*),*) => {
                     match (self.block.tiles[index].runs, self.block.tiles[index].len) {
-                        $($(($runs, $len) if $runs * $len <= most_pixels(S::REGISTERS, V) => {
-                            self.run_tile::<S, $runs, $len, V, STEP>(simd, index);
+                        $($(($runs, $len) if const { S::CHANNEL_TILES && is_tile(S::REGISTERS, V, STEP, $runs, $len) } => {
+                            let (block, sums, ahead) = (&self.block, &mut *self.sums, self.ahead);
+                            simd.call(OneTile::<T, { $runs * $len }, $len, V, STEP> { block, index, ahead, sums });
                         })*)*
                         size => unreachable!("no tile of runs and pixels {size:?}"),
                     }
                 };
             }
-            by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 4 x 1 2 3 4 5 6 7);
+            by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7 8, 4 x 1 2 3 4);
             let tile = &self.block.tiles[index];
             let ready = tile.pixel as usize + (tile.runs * tile.len) as usize;
             let last = index + 1 == self.block.tiles.len();
@@ -93,52 +112,51 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
             }
         }
     }
+}
+
+/// A tile of `N` pixels in runs of `P`, `STEP` apart, and `V` vectors of channels.
+struct OneTile<'a, 's, T, const N: usize, const P: usize, const V: usize, const STEP: usize> {
+    block: &'s Block<'a, T>,
+    index: usize,
+    ahead: Ahead<'a, T>,
+    sums: &'s mut [T],
+}
+
+impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize> Kernel<T>
+    for OneTile<'_, '_, T, N, P, V, STEP>
+{
+    type Output = ();
 
     #[inline(always)]
-    fn run_tile<S: Simd<T>, const R: usize, const P: usize, const V: usize, const STEP: usize>(
-        &mut self,
-        simd: S,
-        index: usize,
-    ) {
-        let block = self.block;
-        let tile = &block.tiles[index];
-        let sums = self.multiply::<S, R, P, V, STEP>(simd, index);
+    fn run<S: Simd<T>>(self, simd: S) {
+        let tile = &self.block.tiles[self.index];
+        let sums = self.multiply(simd);
         let width = V * S::LANES;
-        let places = &mut self.sums[tile.pixel as usize * width..][..R * P * width];
-        match block.bias {
-            Some(bias) => {
-                unroll!(VECTOR < V, at most 4, {
-                    let bias = &bias[VECTOR * S::LANES..];
-                    let bias = if bias.len() >= S::LANES { simd.load(bias) } else { simd.load_partial(bias) };
-                    unroll!(RUN < R, at most 4, {
-                        unroll!(PIXEL < P, {
-                            let place = &mut places[(RUN * P + PIXEL) * width + VECTOR * S::LANES..][..S::LANES];
-                            simd.store(simd.add(bias, sums[RUN][PIXEL][VECTOR]), place);
-                        });
-                    });
-                });
-            }
-            None => {
-                unroll!(RUN < R, at most 4, {
-                    unroll!(PIXEL < P, {
-                        unroll!(VECTOR < V, at most 4, {
-                            let place = &mut places[(RUN * P + PIXEL) * width + VECTOR * S::LANES..][..S::LANES];
-                            simd.store(simd.add(simd.load(place), sums[RUN][PIXEL][VECTOR]), place);
-                        });
-                    });
-                });
-            }
-        }
+        let places = &mut self.sums[tile.pixel as usize * width..][..N * width];
+        unroll!(VECTOR < V, at most 2, {
+            let bias = self.block.bias.map(|bias| &bias[VECTOR * S::LANES..]);
+            let bias = match bias {
+                Some(bias) if bias.len() >= S::LANES => Some(simd.load(bias)),
+                Some(bias) => Some(simd.load_partial(bias)),
+                None => None,
+            };
+            unroll!(PIXEL < N, at most 16, {
+                let place = &mut places[PIXEL * width + VECTOR * S::LANES..][..S::LANES];
+                let before = match bias {
+                    Some(bias) => bias,
+                    None => simd.load(place),
+                };
+                simd.store(simd.add(before, sums[PIXEL][VECTOR]), place);
+            });
+        });
     }
+}
 
-    /// The partial sums of a tile.
+impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize> OneTile<'_, '_, T, N, P, V, STEP> {
+    /// The partial sums.
     #[inline(always)]
-    fn multiply<S: Simd<T>, const R: usize, const P: usize, const V: usize, const STEP: usize>(
-        &self,
-        simd: S,
-        index: usize,
-    ) -> [[[S::Vector; V]; P]; R] {
-        let block = &self.block;
+    fn multiply<S: Simd<T>>(&self, simd: S) -> [[S::Vector; V]; N] {
+        let (block, index) = (self.block, self.index);
         let tile = &block.tiles[index];
         let (taps, pixels) = (block.taps_of(tile), &block.pixels[tile.place as usize..]);
         // Per tap: `next` moves on by `step`, and a tap's own place counts as far as the mask lets it.
@@ -150,38 +168,42 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
             }
             Ahead::Pixels => (pixels, P * STEP, 0, u32::MAX),
         };
-        let mut sums = [[[simd.splat(T::ZERO); V]; P]; R];
+        let pitch = block.pitch as usize;
+        let mut sums = [[simd.splat(T::ZERO); V]; N];
         for tap in taps {
             simd.prefetch(ahead, next + (tap.pixels & mask) as usize);
             next += step;
             // Sums of 32-bit numbers that cannot overflow: one comparison is enough to check a range.
             let at = tap.pixels as usize;
-            let pixels = &pixels[at..at + (R - 1) * block.pitch as usize + (P - 1) * STEP + 1];
+            let pixels = &pixels[at..at + (N / P - 1) * pitch + (P - 1) * STEP + 1];
+            let mut runs = [pixels; 4];
+            unroll!(RUN < N / P, at most 4, {
+                runs[RUN] = &pixels[RUN * pitch..][..(P - 1) * STEP + 1];
+            });
             let at = tap.weight as usize * block.rows as usize;
             let weights = &block.weights[at..at + V * S::LANES];
             let mut w = [simd.splat(T::ZERO); V];
-            unroll!(VECTOR < V, at most 4, {
+            unroll!(VECTOR < V, at most 2, {
                 w[VECTOR] = simd.load(&weights[VECTOR * S::LANES..]);
             });
             macro_rules! add {
-                ($first:expr, $end:expr) => {{
-                    unroll!(RUN < R, at most 4, {
-                        let pixels = &pixels[RUN * block.pitch as usize..][..(P - 1) * STEP + 1];
-                        unroll!(PIXEL < P, {
-                            if PIXEL + 1 > $first && PIXEL < $end {
-                                let x = simd.splat(pixels[PIXEL * STEP]);
-                                unroll!(VECTOR < V, at most 4, {
-                                    sums[RUN][PIXEL][VECTOR] = simd.fma(x, w[VECTOR], sums[RUN][PIXEL][VECTOR]);
-                                });
-                            }
-                        });
+                ($pixel:ident where $chosen:expr) => {
+                    unroll!($pixel < N, at most 16, {
+                        if const { $chosen } {
+                            let x = simd.splat(runs[$pixel / P][$pixel % P * STEP]);
+                            unroll!(VECTOR < V, at most 2, {
+                                sums[$pixel][VECTOR] = simd.fma(x, w[VECTOR], sums[$pixel][VECTOR]);
+                            });
+                        }
                     });
-                }};
+                };
             }
-            match tap.clip {
-                Clip::Nothing => add!(0, P),
-                Clip::First => add!(1, P),
-                Clip::Last => add!(0, P - 1),
+            if tap.clip != Clip::First {
+                add!(PIXEL where PIXEL % P == 0);
+            }
+            add!(PIXEL where PIXEL % P > 0 && PIXEL % P < P - 1);
+            if P > 1 && tap.clip != Clip::Last {
+                add!(PIXEL where PIXEL % P == P - 1);
             }
         }
         sums

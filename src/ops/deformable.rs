@@ -166,6 +166,7 @@ impl<T: Float> DeformConv2dLayer<T> {
         demand.taps.distance = [usize::MAX; 2];
         demand.linear = true;
         demand.in_place = false;
+        demand.pixel_step = 1;
         let schedule = demand.schedule(parallel::threads());
         let stage = Deformable {
             weights: self.plan.weights(),

@@ -78,6 +78,8 @@ pub(crate) struct Demand {
     pub(crate) taps: Taps,
     /// Whether neighbouring rows of pixels follow each other without gaps.
     pub(crate) linear: bool,
+    /// How far pixels that are read one by one lie apart.
+    pub(crate) pixel_step: usize,
     /// Whether the input itself is what would be packed.
     pub(crate) in_place: bool,
     pub(crate) shape: TileShape,
@@ -108,7 +110,7 @@ impl Demand {
     pub(crate) fn schedule(&self, threads: usize) -> Schedule {
         let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
         let mut best: Option<((bool, usize), Cut)> = None;
-        for lanes in [Lanes::Channels, Lanes::Pixels] {
+        for &lanes in self.shape.kinds() {
             for splits in 1..=self.units.count().min(threads) {
                 for columns in self.widths() {
                     let most = self.most_rows(columns, splits, lanes);
@@ -210,7 +212,7 @@ impl Demand {
             Lanes::Channels => rows * columns * vectors * (blocks * ADD + TRANSPOSE),
             Lanes::Pixels => out_vectors * channels * blocks * ADD,
         };
-        let multiply = taps * self.shape.tap_cost(lanes, channels, runs);
+        let multiply = taps * self.shape.tap_cost(lanes, channels, runs, self.pixel_step);
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
         let pack = if self.in_place { 0 } else { PACK * packed * self.taps.channels };
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
@@ -234,6 +236,7 @@ mod tests {
             taps: Taps { kernel: [3, 3], channels: 64, classes: [1, 1], distance: [1, 1] },
             linear: false,
             in_place: false,
+            pixel_step: 1,
             shape,
             memory: region_memory::<f32>(),
             pixel_limit: usize::MAX,

@@ -1,6 +1,6 @@
 //! Plain Rust: the path of machines without one of the other instruction sets, and of integers.
 
-use crate::simd::{Arithmetic, Simd};
+use crate::simd::{Arithmetic, Kernel, Simd};
 
 /// The instruction set of every machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,8 +15,15 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     const GROUP: usize = LANES;
     const REGISTERS: usize = 6;
     const PANEL_VECTORS: usize = 1;
+    // One kind of tile for eight integer types is enough to compile.
+    const CHANNEL_TILES: bool = false;
     const TILE_ROWS: usize = 4;
     type Vector = [T; LANES];
+
+    #[inline(never)]
+    fn call<K: Kernel<T>>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
 
     #[inline(always)]
     fn splat(self, value: T) -> Self::Vector {

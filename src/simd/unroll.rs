@@ -8,6 +8,12 @@ macro_rules! unroll {
     ($index:ident < $count:expr, $body:block) => {
         unroll!(@copies $index, $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
     };
+    ($index:ident < $count:expr, at most 16, $body:block) => {
+        unroll!($index < $count, $body)
+    };
+    ($index:ident < $count:expr, at most 2, $body:block) => {
+        unroll!(@copies $index, $count, $body, 0 1)
+    };
     ($index:ident < $count:expr, at most 4, $body:block) => {
         unroll!(@copies $index, $count, $body, 0 1 2 3)
     };
@@ -20,7 +26,7 @@ macro_rules! unroll {
     (@copies $index:ident, $count:expr, $body:block, $($value:literal)*) => {
         $({
             const $index: usize = $value;
-            if $index < $count $body
+            if const { $index < $count } $body
         })*
     };
 }
