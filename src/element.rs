@@ -112,7 +112,6 @@ macro_rules! float {
                 launch_on_all!(isa, kernel)
             }
 
-
             #[inline]
             fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output {
                 launch_on_all!(isa, kernel)

@@ -2,8 +2,8 @@
 #![deny(unsafe_code)]
 
 mod activation;
-mod aligned;
 mod algo;
+mod aligned;
 mod config;
 mod element;
 mod error;

@@ -37,7 +37,13 @@ impl<T: Element, A: Stage<T>, B: Stage<T>> Stage<T> for Chain<A, B> {
         middle.channels * middle.pixels() + inner
     }
 
-    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, mut scratch: Scratch<'_, T>) {
+    fn run(
+        &self,
+        input: ArrayView3<'_, T>,
+        region: &Region,
+        output: ArrayViewMut3<'_, T>,
+        mut scratch: Scratch<'_, T>,
+    ) {
         let Extent { channels, rows, columns } = self.middle(region.extent());
         let (held, mut scratch) = scratch.split(channels * rows * columns);
         let mut middle = ArrayViewMut3::from_shape((channels, rows, columns), held).expect("as long as its shape");

@@ -13,8 +13,8 @@ use core::ops::Range;
 use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3, ArrayViewMut4, Axis};
 
 use crate::element::Element;
-use crate::parallel;
 use crate::gemm::blocking::Lanes;
+use crate::parallel;
 use crate::parts::{Chunks, even_part};
 use crate::scratch::{Scratch, Workspace};
 

@@ -11,6 +11,10 @@ pub(crate) const SPARE: usize = 16;
 
 /// Multiply-adds that a tap of a tile takes at least: with fewer each would wait for the one before it.
 const LATENCY: usize = 8;
+/// Instructions of a tap beside its multiply-adds and what they load, and how many of all run in a cycle (two multiply-adds do). Measured
+/// with `cargo bench --bench layers`.
+const LOOP: usize = 18;
+const PER_CYCLE: usize = 5;
 
 /// What the lanes of a register tile are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,27 +67,27 @@ impl TileShape {
         Chunks { total: channels, size: self.panel }
     }
 
-    /// Most pixels of a tile, for weights with so many output channels in a group.
-    pub(crate) fn pixels(self, lanes: Lanes, channels: usize) -> usize {
+    /// Runs, and pixels of each at most, of the tiles that cover runs of so many pixels `step` apart, for weights with so many
+    /// output channels in a group.
+    pub(crate) fn tile_of_runs(self, lanes: Lanes, channels: usize, run: usize, step: usize) -> (usize, usize) {
         let rows = channels.min(self.panel);
         match lanes {
-            Lanes::Channels => channel_tile::most_pixels(self.registers, rows.div_ceil(self.lanes)),
+            Lanes::Channels => channel_tile::tile_of_runs(self.registers, rows.div_ceil(self.lanes), run, step),
             Lanes::Pixels => {
-                self.lanes * pixel_tile::most_vectors(self.registers, pixel_tile::tile_rows(self.rows, rows))
+                let rows = pixel_tile::tile_rows(self.rows, rows);
+                (1, self.lanes * pixel_tile::most_vectors(self.registers, rows))
             }
         }
     }
 
-    /// Most pixels of one run in a tile with channels as lanes.
-    pub(crate) fn pixels_of_run(self, channels: usize) -> usize {
-        channel_tile::most_in_run(self.registers, channels.min(self.panel).div_ceil(self.lanes))
-    }
-
-    /// Multiply-adds of vectors that a tap costs for some runs of pixels and all channels of a group; tiles that are too small to be busy
-    /// all the time count as what they wait for: each other, or what they load.
+    /// Multiply-adds of vectors that a tap costs for some runs of pixels and all channels of a group. Tiles that are too small to be busy
+    /// all the time count as what they wait for: each other, or the instructions around them.
     pub(crate) fn tap_cost(self, lanes: Lanes, channels: usize, [runs, run]: [usize; 2], step: usize) -> usize {
-        let most = self.pixels(lanes, channels);
-        let tile = |rows: usize, vectors: usize| (rows * vectors).max(LATENCY).max(rows + vectors);
+        let (together, most) = self.tile_of_runs(lanes, channels, run, step);
+        let tile = |rows: usize, vectors: usize| {
+            let instructions = rows * vectors + rows + vectors + LOOP;
+            (rows * vectors).max(LATENCY).max(instructions * 2 / PER_CYCLE)
+        };
         match lanes {
             Lanes::Channels => {
                 let of_panels = |pixels: usize| {
@@ -91,17 +95,16 @@ impl TileShape {
                     let last = if rest > 0 { tile(pixels, rest) } else { 0 };
                     whole * tile(pixels, self.panel / self.lanes) + last
                 };
-                match channel_tile::runs_of_tile(most, run, step) {
-                    1 => {
-                        // Some parts have a pixel less.
-                        let parts = run.div_ceil(self.pixels_of_run(channels));
-                        let (less, more) = (parts - run % parts, run % parts);
-                        runs * (less * of_panels(run / parts) + more * of_panels(run / parts + 1))
-                    }
-                    together => {
-                        runs / together * of_panels(together * run) + runs % together * of_panels(run)
-                    }
-                }
+                // Some parts have a pixel less.
+                let parts = run.div_ceil(most);
+                let of_parts = |runs: usize| {
+                    let (less, more) = (parts - run % parts, run % parts);
+                    let more = if more > 0 { more * of_panels(runs * (run / parts + 1)) } else { 0 };
+                    less * of_panels(runs * (run / parts)) + more
+                };
+                let rest = runs % together;
+                let rest = if rest > 0 { rest * of_parts(1) } else { 0 };
+                runs / together * of_parts(together) + rest
             }
             Lanes::Pixels => {
                 let rows = pixel_tile::tile_rows(self.rows, channels.min(self.panel));

@@ -17,7 +17,7 @@ mod weights;
 use core::ops::Range;
 
 use crate::element::Element;
-use crate::kernels::channel_tile::{Ahead, MultiplyChannels, runs_of_tile};
+use crate::kernels::channel_tile::{Ahead, MultiplyChannels};
 use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::tile::{Block, Clip, Tap, Tile};
 use crate::parts::even_part;
@@ -171,6 +171,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     weights: self.weights.panel(self.group, index, panel),
                     rows: rows as u32,
                     pixels: memory,
+                    run: runs.len as u32,
                     pitch: runs.pitch as u32,
                     step: runs.step as u32,
                     tiles: &lists.tiles,
@@ -226,12 +227,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         sights.clear();
         taps.clear();
         ends.clear();
-        let channels = self.weights.panels().total;
-        let most = shape.pixels(self.lanes, channels);
-        let (parts, together) = match self.lanes {
-            Lanes::Channels => (len.div_ceil(shape.pixels_of_run(channels)), runs_of_tile(most, len, step)),
-            Lanes::Pixels => (len.div_ceil(most), 1),
-        };
+        let (together, most) = shape.tile_of_runs(self.lanes, self.weights.panels().total, len, step);
+        let parts = len.div_ceil(most);
         let mut run = 0;
         while run < count {
             // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.

@@ -37,21 +37,20 @@ pub(crate) enum Ahead<'a, T> {
 /// Most pixels of a tile that has so many vectors of channels.
 pub(crate) const fn most_pixels(registers: usize, vectors: usize) -> usize {
     let fitting = (registers - 1 - vectors) / vectors;
-    if fitting < 16 { fitting } else { 16 }
+    if fitting < 2 * MOST_IN_RUN { fitting } else { 2 * MOST_IN_RUN }
 }
 
 /// Most pixels that a tile takes of one run.
-pub(crate) const fn most_in_run(registers: usize, vectors: usize) -> usize {
-    let most = most_pixels(registers, vectors);
-    if most < 14 { most } else { 14 }
-}
+const MOST_IN_RUN: usize = 14;
 
-/// Runs that a tile of at most `most` pixels takes some of, where runs are of so many pixels `step` apart.
-pub(crate) fn runs_of_tile(most: usize, run: usize, step: usize) -> usize {
+/// Runs, and pixels of each at most, of the tiles that cover runs of so many pixels `step` apart.
+pub(crate) fn tile_of_runs(registers: usize, vectors: usize, run: usize, step: usize) -> (usize, usize) {
+    let most = most_pixels(registers, vectors);
     match run {
-        _ if run * 4 <= most && step == 1 => 4,
-        _ if run * 2 <= most => 2,
-        _ => 1,
+        ..=4 if run * 4 <= most && step == 1 => (4, run),
+        _ if most >= 2 * MOST_IN_RUN && run > 4 => (2, MOST_IN_RUN),
+        _ if run * 2 <= most => (2, run),
+        _ => (1, if most < MOST_IN_RUN { most } else { MOST_IN_RUN }),
     }
 }
 
@@ -61,9 +60,8 @@ const fn is_tile(registers: usize, vectors: usize, step: usize, runs: u16, len: 
     let (runs, len) = (runs as usize, len as usize);
     let most = most_pixels(registers, vectors);
     match runs {
-        1 => len <= most_in_run(registers, vectors),
-        2 => len * 2 <= most && (len * 4 > most || step > 1 || vectors == 1),
-        _ => len * 4 <= most && step == 1,
+        4 => len * 4 <= most && step == 1,
+        _ => len * runs <= most,
     }
 }
 
@@ -89,7 +87,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     #[inline(always)]
     fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(self, simd: S) {
         // Turning what is ready while the next tile is under way costs less than turning all at the end.
-        let mut turned = 0;
+        let (mut turned, run) = (0, self.block.run as usize);
         for index in 0..self.block.tiles.len() {
             macro_rules! by_size {
                 ($($runs:literal x $($len:literal)*),*) => {
@@ -102,10 +100,11 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                     }
                 };
             }
-            by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7 8, 4 x 1 2 3 4);
-            let tile = &self.block.tiles[index];
-            let ready = tile.pixel as usize + (tile.runs * tile.len) as usize;
-            let last = index + 1 == self.block.tiles.len();
+            by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 4 x 1 2 3 4);
+            // The sums of all pixels before the next tile's first are there, or of those before the runs that it is a part of.
+            let next = self.block.tiles.get(index + 1);
+            let ready = next.map_or(self.block.pixels_in_all(), |tile| tile.pixel as usize / run * run);
+            let last = next.is_none();
             while !self.rows.is_empty() && (turned + S::LANES <= ready || (last && turned < ready)) {
                 transpose::<T, S, V>(simd, self.sums, self.rows, turned);
                 turned += S::LANES;
@@ -132,27 +131,32 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let tile = &self.block.tiles[self.index];
         let sums = self.multiply(simd);
         let width = V * S::LANES;
-        let places = &mut self.sums[tile.pixel as usize * width..][..N * width];
-        unroll!(VECTOR < V, at most 2, {
-            let bias = self.block.bias.map(|bias| &bias[VECTOR * S::LANES..]);
-            let bias = match bias {
-                Some(bias) if bias.len() >= S::LANES => Some(simd.load(bias)),
-                Some(bias) => Some(simd.load_partial(bias)),
-                None => None,
-            };
-            unroll!(PIXEL < N, at most 16, {
-                let place = &mut places[PIXEL * width + VECTOR * S::LANES..][..S::LANES];
-                let before = match bias {
-                    Some(bias) => bias,
-                    None => simd.load(place),
+        unroll!(RUN < N / P, at most 4, {
+            let first = tile.pixel as usize + RUN * self.block.run as usize;
+            let places = &mut self.sums[first * width..][..P * width];
+            unroll!(VECTOR < V, at most 2, {
+                let bias = self.block.bias.map(|bias| &bias[VECTOR * S::LANES..]);
+                let bias = match bias {
+                    Some(bias) if bias.len() >= S::LANES => Some(simd.load(bias)),
+                    Some(bias) => Some(simd.load_partial(bias)),
+                    None => None,
                 };
-                simd.store(simd.add(before, sums[PIXEL][VECTOR]), place);
+                unroll!(PIXEL < P, {
+                    let place = &mut places[PIXEL * width + VECTOR * S::LANES..][..S::LANES];
+                    let before = match bias {
+                        Some(bias) => bias,
+                        None => simd.load(place),
+                    };
+                    simd.store(simd.add(before, sums[RUN * P + PIXEL][VECTOR]), place);
+                });
             });
         });
     }
 }
 
-impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize> OneTile<'_, '_, T, N, P, V, STEP> {
+impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize>
+    OneTile<'_, '_, T, N, P, V, STEP>
+{
     /// The partial sums.
     #[inline(always)]
     fn multiply<S: Simd<T>>(&self, simd: S) -> [[S::Vector; V]; N] {
@@ -188,7 +192,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
             });
             macro_rules! add {
                 ($pixel:ident where $chosen:expr) => {
-                    unroll!($pixel < N, at most 16, {
+                    unroll!($pixel < N, at most 28, {
                         if const { $chosen } {
                             let x = simd.splat(runs[$pixel / P][$pixel % P * STEP]);
                             unroll!(VECTOR < V, at most 2, {
@@ -199,9 +203,9 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                 };
             }
             if tap.clip != Clip::First {
-                add!(PIXEL where PIXEL % P == 0);
+                add!(PIXEL where PIXEL.is_multiple_of(P));
             }
-            add!(PIXEL where PIXEL % P > 0 && PIXEL % P < P - 1);
+            add!(PIXEL where !PIXEL.is_multiple_of(P) && PIXEL % P < P - 1);
             if P > 1 && tap.clip != Clip::Last {
                 add!(PIXEL where PIXEL % P == P - 1);
             }

@@ -81,7 +81,13 @@ impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
     fn run_tile<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, index: usize, first: usize) {
         let block = self.block;
         let tile = &block.tiles[index];
-        let sums = multiply::<T, S, R, V>(simd, &block, &block.pixels[tile.place as usize..], block.taps_of(tile), first as u32);
+        let sums = multiply::<T, S, R, V>(
+            simd,
+            &block,
+            &block.pixels[tile.place as usize..],
+            block.taps_of(tile),
+            first as u32,
+        );
         let rows: &mut [&mut [T]; R] = (&mut self.rows[first..first + R]).try_into().expect("as many rows");
         let bias = block.bias.map(|bias| &bias[first..first + R]);
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;

@@ -40,7 +40,7 @@ pub(crate) struct Tile {
     pub(crate) pixel: u32,
     /// How many they are in each run.
     pub(crate) len: u16,
-    /// Neighbouring runs; if more than one, all of their pixels.
+    /// Neighbouring runs.
     pub(crate) runs: u16,
     /// Which list of taps they see.
     pub(crate) taps: u32,
@@ -55,7 +55,8 @@ pub(crate) struct Block<'a, T> {
     pub(crate) rows: u32,
     /// Tap `t` of a pixel lies at `t.pixels` + the pixel's place; behind the last one is room to read a vector.
     pub(crate) pixels: &'a [T],
-    /// Elements from one run of pixels to the next.
+    /// Pixels of a run, and elements from one run to the next.
+    pub(crate) run: u32,
     pub(crate) pitch: u32,
     /// Elements from one pixel of a run to the next. With pixels as lanes it is 1.
     pub(crate) step: u32,
@@ -71,6 +72,12 @@ pub(crate) struct Block<'a, T> {
 }
 
 impl<'a, T> Block<'a, T> {
+    /// Pixels of all tiles.
+    #[inline(always)]
+    pub(crate) fn pixels_in_all(&self) -> usize {
+        self.tiles.last().map_or(0, |tile| (tile.pixel + (tile.runs as u32 - 1) * self.run + tile.len as u32) as usize)
+    }
+
     /// The taps that a tile sees.
     #[inline(always)]
     pub(crate) fn taps_of(&self, tile: &Tile) -> &'a [Tap] {

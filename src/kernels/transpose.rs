@@ -7,12 +7,7 @@ use crate::simd::{Simd, unroll};
 /// `sums` is `[pixel][channel]`, a pixel's channels in `V` whole vectors; behind the last pixel is room to read those of a vector's worth of
 /// pixels. `rows` are as many as the panel has channels, each with all pixels.
 #[inline(always)]
-pub(crate) fn transpose<T: Copy, S: Simd<T>, const V: usize>(
-    simd: S,
-    sums: &[T],
-    rows: &mut [&mut [T]],
-    first: usize,
-) {
+pub(crate) fn transpose<T: Copy, S: Simd<T>, const V: usize>(simd: S, sums: &[T], rows: &mut [&mut [T]], first: usize) {
     match S::LANES {
         2 => turn_block::<T, S, V, 2>(simd, sums, rows, first),
         4 => turn_block::<T, S, V, 4>(simd, sums, rows, first),
@@ -59,7 +54,7 @@ fn turned<T: Copy, S: Simd<T>, const N: usize>(simd: S, mut rows: [S::Vector; N]
         let distance = if STEP < within { S::GROUP >> (STEP + 1) } else { S::GROUP << (STEP - within) };
         if distance < N {
             unroll!(ROW < N, {
-                if ROW & distance == 0 {
+                if (ROW / distance).is_multiple_of(2) {
                     let (a, b) = (rows[ROW], rows[ROW + distance]);
                     let pair = if STEP < within { simd.zip_groups(a, b) } else { simd.split_groups(a, b) };
                     (rows[ROW], rows[ROW + distance]) = pair;

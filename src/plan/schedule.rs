@@ -26,7 +26,7 @@ const LOAD: usize = 4;
 /// Adding a vector of partial sums to what is there.
 const ADD: usize = 2;
 /// Turning a vector of sums.
-const TRANSPOSE: usize = 8;
+const TRANSPOSE: usize = 24;
 /// Copying a vector of output from working memory.
 const STAGE: usize = 16;
 /// Multiply-adds below which a hand-over to another thread costs more than it gains.

@@ -8,8 +8,8 @@ macro_rules! unroll {
     ($index:ident < $count:expr, $body:block) => {
         unroll!(@copies $index, $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
     };
-    ($index:ident < $count:expr, at most 16, $body:block) => {
-        unroll!($index < $count, $body)
+    ($index:ident < $count:expr, at most 28, $body:block) => {
+        unroll!(@copies $index, $count, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27)
     };
     ($index:ident < $count:expr, at most 2, $body:block) => {
         unroll!(@copies $index, $count, $body, 0 1)

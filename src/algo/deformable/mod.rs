@@ -10,11 +10,11 @@ use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
 use crate::algo::implicit_gemm::{Product, Weights};
-use crate::gemm::blocking::{Lanes, SPARE};
-use crate::numerics::SUMMATION_BLOCK;
 use crate::algo::{Extent, Region, Stage};
 use crate::element::Float;
+use crate::gemm::blocking::{Lanes, SPARE};
 use crate::geometry::Problem;
+use crate::numerics::SUMMATION_BLOCK;
 use crate::scratch::Scratch;
 use sample::SampledSource;
 

@@ -19,7 +19,7 @@ use super::{ImplicitGemm, Window};
 use crate::algo::{Extent, Region};
 use crate::config::PaddingMode;
 use crate::element::Element;
-use crate::gemm::blocking::SPARE;
+use crate::gemm::blocking::{Lanes, SPARE};
 use crate::gemm::{Packed, Runs, Sight, Source};
 use crate::kernels::copy::{self, CopyPlanes, copy_run, fill_run};
 use crate::kernels::tile::{Clip, Tap};
@@ -55,6 +55,8 @@ pub(crate) struct WindowSource<'a, T> {
     /// Elements from one row, and one pixel, to the next in what is packed.
     pitch: usize,
     pixel_step: usize,
+    /// Whether the image itself is what would be packed.
+    direct: bool,
 }
 
 /// What a strip reads along an axis.
@@ -101,8 +103,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
         let start = [region.rows.start, region.columns.start];
         let columns = region.columns.len();
         let pixel_step = stage.pixel_step();
-        let strips = column_strips(stage.window, stage.step[1], pixel_step, columns);
-        WindowSource {
+        let mut source = WindowSource {
             image: Image::new(image),
             window: stage.window,
             step: stage.step,
@@ -110,9 +111,23 @@ impl<'a, T: Element> WindowSource<'a, T> {
             skip_zeros: stage.skip_zeros,
             origin: [0, 1].map(|axis| (start[axis] * stage.step[axis]) as isize + stage.origin[axis]),
             size: [region.rows.len(), columns],
-            pitch: strips.map(|strip| strip.len).max().unwrap_or(columns),
+            pitch: 0,
             pixel_step,
-        }
+            direct: false,
+        };
+        let readable = match stage.product.lanes {
+            Lanes::Channels => pixel_step == stage.step[1],
+            // Where memory ends too soon for whole vectors a block is packed after all, as pixels without gaps.
+            Lanes::Pixels => stage.window.len() == 1 && stage.step == [1, 1] && columns == source.image.width,
+        };
+        source.direct = readable && source.image.flat.is_some() && !source.touches_padding();
+        source.pitch = if source.direct {
+            stage.step[0] * source.image.width
+        } else {
+            let strips = column_strips(stage.window, stage.step[1], pixel_step, columns);
+            strips.map(|strip| strip.len).max().unwrap_or(columns)
+        };
+        source
     }
 
     fn offsets(&self, axis: usize) -> &'a [isize] {
@@ -127,13 +142,17 @@ impl<'a, T: Element> WindowSource<'a, T> {
         below(0)..below(size)
     }
 
-    /// Whether taps of some pixels are left out.
-    fn leaves_out(&self) -> bool {
-        let on_padding = |axis: usize| {
+    /// Whether some pixels see padding.
+    fn touches_padding(&self) -> bool {
+        (0..2).any(|axis| {
             let all = 0..self.offsets(axis).len();
             self.inside(axis, 0) != all || self.inside(axis, self.size[axis] - 1) != all
-        };
-        self.skip_zeros && (on_padding(0) || on_padding(1))
+        })
+    }
+
+    /// Whether taps of some pixels are left out.
+    fn leaves_out(&self) -> bool {
+        self.skip_zeros && !self.direct && self.touches_padding()
     }
 
     /// What a strip along an axis reads.
@@ -167,8 +186,8 @@ impl<'a, T: Element> WindowSource<'a, T> {
         let columns = column_strips(self.window, self.step[1], self.pixel_step, self.size[1]);
         let (step, size, pitch) = (self.step[0], self.size[0], self.pitch);
         let rows = &self.window.rows[rows];
-        let pairs = columns
-            .flat_map(move |columns| Strips::new(rows, step, size).map(move |strip| (strip, columns.clone())));
+        let pairs =
+            columns.flat_map(move |columns| Strips::new(rows, step, size).map(move |strip| (strip, columns.clone())));
         pairs.scan(0, move |end, (rows, columns)| {
             let start = *end;
             *end += strip_len(rows.len, pitch);
@@ -281,28 +300,41 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
     fn runs(&self) -> Runs {
         let [rows, columns] = self.size;
         let step = self.pixel_step;
-        if self.pitch == columns && step == 1 && !self.leaves_out() {
+        if (self.pitch == columns || rows == 1) && step == 1 && !self.leaves_out() {
             return Runs { count: 1, len: rows * columns, pitch: rows * columns, step };
         }
         Runs { count: rows, len: columns, pitch: self.pitch, step }
     }
 
-    /// A 1x1 kernel with stride 1 sees the image itself.
     fn in_place(&self, taps: Range<usize>, offsets: &mut [u32], spare: usize) -> Option<&[T]> {
-        let flat = self.image.flat?;
-        let inside = || (0..2).all(|axis| self.inside(axis, 0) == (0..1) && self.inside(axis, self.size[axis] - 1) == (0..1));
-        let whole_rows = self.size[1] == self.image.width || self.size[0] == 1;
-        if self.window.len() != 1 || self.step != [1, 1] || !whole_rows || !inside() {
+        if !self.direct {
             return None;
         }
+        let [width, len] = [self.window.columns.len(), self.window.len()];
         let plane = self.image.height * self.image.width;
-        let [y, x] = [0, 1].map(|axis| (self.origin[axis] + self.offsets(axis)[0]).unsigned_abs());
-        let memory = &flat[taps.start * plane + y * self.image.width + x..];
-        if (taps.len() - 1) * plane + self.size[0] * self.size[1] + spare > memory.len() {
+        let channels = taps.start / len..taps.end.div_ceil(len);
+        let memory = &self.image.flat?[channels.start * plane..];
+        // Where a tap begins in its plane: no tap sees padding.
+        let row = |row: usize| (self.origin[0] + self.window.rows[row]).unsigned_abs() * self.image.width;
+        let column = |column: usize| (self.origin[1] + self.window.columns[column]).unsigned_abs();
+        let last = row(self.window.rows.len() - 1) + column(width - 1);
+        let pixels = (self.size[0] - 1) * self.pitch + (self.size[1] - 1) * self.pixel_step + 1;
+        if (channels.len() - 1) * plane + last + pixels + spare > memory.len() {
             return None;
         }
-        for (offset, tap) in offsets.iter_mut().zip(0..) {
-            *offset = u32::try_from(tap * plane).ok()?;
+        u32::try_from(channels.len() * plane).ok()?;
+        if offsets.is_empty() {
+            return Some(memory);
+        }
+        for (n, tap) in (0..offsets.len()).zip(taps) {
+            offsets[n] = match n.checked_sub(len) {
+                // The same tap of the channel before.
+                Some(before) => offsets[before] + plane as u32,
+                None => {
+                    let within = tap % len;
+                    ((tap / len - channels.start) * plane + row(within / width) + column(within % width)) as u32
+                }
+            };
         }
         Some(memory)
     }
@@ -489,7 +521,9 @@ mod tests {
     use super::*;
 
     /// First position, length, and the taps with their places.
-    fn strips(offsets: &[isize], step: usize, size: usize) -> Vec<(isize, usize, Vec<(usize, usize)>)> {
+    type Parts = (isize, usize, Vec<(usize, usize)>);
+
+    fn strips(offsets: &[isize], step: usize, size: usize) -> Vec<Parts> {
         Strips::new(offsets, step, size).map(|strip| (strip.first, strip.len, strip.taps().collect())).collect()
     }
 
@@ -503,7 +537,10 @@ mod tests {
             strips(&[-2, -1, 0, 1, 2], 3, 5),
             [(-2, 6, vec![(0, 0), (3, 1)]), (-1, 6, vec![(1, 0), (4, 1)]), (0, 5, vec![(2, 0)])]
         );
-        assert_eq!(strips(&[0, 1, 2, 3], 2, 1), [(0, 1, vec![(0, 0)]), (2, 1, vec![(2, 0)]), (1, 1, vec![(1, 0)]), (3, 1, vec![(3, 0)])]);
+        assert_eq!(
+            strips(&[0, 1, 2, 3], 2, 1),
+            [(0, 1, vec![(0, 0)]), (2, 1, vec![(2, 0)]), (1, 1, vec![(1, 0)]), (3, 1, vec![(3, 0)])]
+        );
         assert_eq!(strips(&[], 1, 4), []);
     }
 }

@@ -66,7 +66,13 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
         phases.unwrap_or(0).max(borders.unwrap_or(0))
     }
 
-    fn run(&self, input: ArrayView3<'_, T>, region: &Region, mut output: ArrayViewMut3<'_, T>, mut scratch: Scratch<'_, T>) {
+    fn run(
+        &self,
+        input: ArrayView3<'_, T>,
+        region: &Region,
+        mut output: ArrayViewMut3<'_, T>,
+        mut scratch: Scratch<'_, T>,
+    ) {
         if self.phases.len() < self.stride[0].saturating_mul(self.stride[1]) {
             self.fill_with_bias(region, &mut output);
         }
