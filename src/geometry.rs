@@ -71,6 +71,12 @@ impl Problem {
         (self.batch, self.out_channels, self.output[0], self.output[1])
     }
 
+    /// Multiply-adds of one sample, if this is a convolution with that configuration.
+    pub(crate) fn convolution_macs(&self, config: &Conv2d) -> u64 {
+        let ([height, width], [rows, columns]) = (self.output, config.kernel);
+        macs(config, &[height, width, rows, columns]).unwrap_or(u64::MAX)
+    }
+
     pub(crate) fn in_channels_per_group(&self) -> usize {
         self.in_channels / self.groups
     }

@@ -62,16 +62,22 @@ pub(crate) trait Source<T: Copy> {
 
     /// Where memory holds the given taps of all pixels already, as in [`Packed`] and with `spare` elements behind
     /// the last one: that memory, and the taps' offsets in it.
-    fn in_place(&self, taps: Range<usize>, offsets: &mut [u32], spare: usize) -> Option<&[T]>;
+    fn in_place(&self, _taps: Range<usize>, _offsets: &mut [u32], _spare: usize) -> Option<&[T]> {
+        None
+    }
 
     /// Makes the given taps of all pixels.
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>);
 
     /// What pixels of some runs see, if some taps may be left out.
-    fn sight(&self, runs: Range<usize>, pixels: Range<usize>) -> Option<Sight>;
+    fn sight(&self, _runs: Range<usize>, _pixels: Range<usize>) -> Option<Sight> {
+        None
+    }
 
-    /// Lists those taps of a block that are in sight.
-    fn list(&self, sight: &Sight, taps: Range<usize>, offsets: &[u32], list: &mut Vec<Tap>);
+    /// Lists those taps of a block that are in [`sight`](Self::sight).
+    fn list(&self, sight: &Sight, _taps: Range<usize>, _offsets: &[u32], _list: &mut Vec<Tap>) {
+        unreachable!("nothing is left out, so there is no {sight:?}")
+    }
 }
 
 /// Rows of output that a [`Gemm`] writes to: one element for each pixel of the source.
@@ -91,14 +97,16 @@ pub(crate) struct Lists {
     taps: Vec<Tap>,
     ends: Vec<u32>,
     offsets: Vec<u32>,
-    /// Whether they are those of a product with another group of channels, for all blocks; if so, whether its pixels were read in place.
+    /// Whether they are kept for products with further groups of channels, for all blocks.
+    keep: bool,
+    /// Whether they are those of a product with another group of channels; if so, whether its pixels were read in place.
     filled: Option<bool>,
 }
 
 impl Lists {
-    /// Before products that have nothing in common with those before.
-    pub(crate) fn clear(&mut self) {
-        self.filled = None;
+    /// Before products that have nothing in common with those before, but maybe with each other.
+    pub(crate) fn start(&mut self, keep: bool) {
+        (self.keep, self.filled) = (keep, None);
     }
 }
 
@@ -120,8 +128,6 @@ pub(crate) struct Gemm<'a, T, P> {
     /// Which panels of the group's rows.
     pub(crate) panels: Range<usize>,
     pub(crate) source: &'a P,
-    /// Whether the lists serve for all groups of channels.
-    pub(crate) keep_lists: bool,
     /// One number for each row of those panels, or none.
     pub(crate) bias: Option<&'a [T]>,
 }
@@ -138,7 +144,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let runs = self.source.runs();
         let pixels = runs.count * runs.len;
         let spare = if self.lanes == Lanes::Pixels { blocking::SPARE } else { 0 };
-        let filled = self.keep_lists && {
+        let filled = lists.keep && {
             // Where only some blocks have memory to spare, the next group's offsets differ.
             let in_place = |taps: Range<usize>| self.source.in_place(taps, &mut [], spare).is_some();
             let (some, all) = (in_place(0..1), in_place(0..self.weights.taps()));
@@ -163,7 +169,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             if !filled {
                 self.list_taps(taps, offsets, lists);
             }
-            let first_list = if self.keep_lists { index * lists.sights.len() } else { 0 };
+            let first_list = if lists.keep { index * lists.sights.len() } else { 0 };
             for panel in self.panels.clone() {
                 let rows = panels.range(panel..panel + 1);
                 let (first, rows) = (rows.start - first_row, rows.len());
@@ -256,8 +262,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     }
 
     /// Lists the taps of a block, for each kind of tile.
-    fn list_taps(&self, block: Range<usize>, offsets: &[u32], Lists { sights, taps, ends, .. }: &mut Lists) {
-        if !self.keep_lists {
+    fn list_taps(&self, block: Range<usize>, offsets: &[u32], lists: &mut Lists) {
+        let Lists { sights, taps, ends, keep, .. } = lists;
+        if !*keep {
             taps.clear();
             ends.clear();
         }

@@ -101,11 +101,11 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                 };
             }
             by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 4 x 1 2 3 4);
+            let Some(row) = self.rows.first() else { continue };
             // The sums of all pixels before the next tile's first are there, or of those before the runs that it is a part of.
             let next = self.block.tiles.get(index + 1);
-            let ready = next.map_or(self.block.pixels_in_all(), |tile| tile.pixel as usize / run * run);
-            let last = next.is_none();
-            while !self.rows.is_empty() && (turned + S::LANES <= ready || (last && turned < ready)) {
+            let ready = next.map_or(row.len(), |tile| tile.pixel as usize / run * run);
+            while turned + S::LANES <= ready || (next.is_none() && turned < ready) {
                 transpose::<T, S, V>(simd, self.sums, self.rows, turned);
                 turned += S::LANES;
             }

@@ -7,7 +7,7 @@ use crate::simd::{Arithmetic, Simd, unroll};
 
 /// How an axis of a copy is made up: zeros, elements, and zeros again.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Extent {
+pub(crate) struct Padded {
     pub(crate) before: usize,
     pub(crate) len: usize,
     pub(crate) behind: usize,
@@ -19,8 +19,8 @@ pub(crate) struct Extent {
 /// room for a vector.
 pub(crate) struct CopyPlanes<'a, T> {
     pub(crate) planes: usize,
-    pub(crate) rows: Extent,
-    pub(crate) columns: Extent,
+    pub(crate) rows: Padded,
+    pub(crate) columns: Padded,
     /// Begins with the first element.
     pub(crate) from: &'a [T],
     /// From one plane, row and element to the next.
@@ -33,54 +33,59 @@ pub(crate) struct CopyPlanes<'a, T> {
 impl<T: Arithmetic> CopyPlanes<'_, T> {
     #[inline(always)]
     pub(crate) fn run<S: Simd<T>>(mut self, simd: S) {
-        let Extent { before, len, behind } = self.columns;
+        let Padded { before, len, behind } = self.columns;
         let short = before <= S::LANES && behind <= S::LANES;
         match (len.div_ceil(S::LANES), self.from_pitch[2]) {
-            (1, 1) if short => self.run_vectors::<S, 1, 1>(simd),
-            (2, 1) if short => self.run_vectors::<S, 2, 1>(simd),
-            (3, 1) if short => self.run_vectors::<S, 3, 1>(simd),
-            (4, 1) if short => self.run_vectors::<S, 4, 1>(simd),
-            (1, 2) if short => self.run_vectors::<S, 1, 2>(simd),
-            (2, 2) if short => self.run_vectors::<S, 2, 2>(simd),
-            _ => {
-                let rows = self.rows;
-                for plane in 0..self.planes {
-                    self.fill(simd, plane, 0, rows.before);
-                    (0..rows.len).for_each(|row| self.run_row(simd, plane, row));
-                    self.fill(simd, plane, rows.before + rows.len, rows.behind);
-                }
-            }
+            (1, 1) if short => self.run_planes::<S, 1, 1>(simd),
+            (2, 1) if short => self.run_planes::<S, 2, 1>(simd),
+            (3, 1) if short => self.run_planes::<S, 3, 1>(simd),
+            (4, 1) if short => self.run_planes::<S, 4, 1>(simd),
+            (1, 2) if short => self.run_planes::<S, 1, 2>(simd),
+            (2, 2) if short => self.run_planes::<S, 2, 2>(simd),
+            _ => self.run_planes::<S, 0, 1>(simd),
         }
     }
 
-    /// Rows of `V` vectors.
+    /// Planes with rows of `V` vectors; of any length if that is 0.
     #[inline(always)]
-    fn run_vectors<S: Simd<T>, const V: usize, const STEP: usize>(&mut self, simd: S) {
-        let zero = simd.splat(T::ZERO);
-        let (rows, Extent { before, len, behind }) = (self.rows, self.columns);
+    fn run_planes<S: Simd<T>, const V: usize, const STEP: usize>(&mut self, simd: S) {
+        let rows = self.rows;
         for plane in 0..self.planes {
             self.fill(simd, plane, 0, rows.before);
             for row in 0..rows.len {
-                let (from, to) = self.places(plane, row);
-                let from = self.from.get(from..from + V * S::LANES * STEP);
-                let to = self.to.get_mut(to..to + (V + 2) * S::LANES);
-                let (Some(from), Some(to)) = (from, to) else {
+                if V == 0 || !self.run_vectors::<S, V, STEP>(simd, plane, row) {
                     self.run_row(simd, plane, row);
-                    continue;
-                };
-                simd.store(zero, to);
-                let to = &mut to[before..];
-                unroll!(VECTOR < V, at most 4, {
-                    let from = &from[VECTOR * S::LANES * STEP..];
-                    let vector = if STEP == 1 { simd.load(from) } else { simd.load_even(from) };
-                    simd.store(vector, &mut to[VECTOR * S::LANES..]);
-                });
-                if behind > 0 {
-                    simd.store(zero, &mut to[len..]);
                 }
             }
             self.fill(simd, plane, rows.before + rows.len, rows.behind);
         }
+    }
+
+    /// A row of `V` vectors, if there is room to read and write whole ones.
+    #[inline(always)]
+    fn run_vectors<S: Simd<T>, const V: usize, const STEP: usize>(
+        &mut self,
+        simd: S,
+        plane: usize,
+        row: usize,
+    ) -> bool {
+        let zero = simd.splat(T::ZERO);
+        let Padded { before, len, behind } = self.columns;
+        let (from, to) = self.places(plane, row);
+        let from = self.from.get(from..from + V * S::LANES * STEP);
+        let to = self.to.get_mut(to..to + (V + 2) * S::LANES);
+        let (Some(from), Some(to)) = (from, to) else { return false };
+        simd.store(zero, to);
+        let to = &mut to[before..];
+        unroll!(VECTOR < V, at most 4, {
+            let from = &from[VECTOR * S::LANES * STEP..];
+            let vector = if STEP == 1 { simd.load(from) } else { simd.load_even(from) };
+            simd.store(vector, &mut to[VECTOR * S::LANES..]);
+        });
+        if behind > 0 {
+            simd.store(zero, &mut to[len..]);
+        }
+        true
     }
 
     /// Where a row begins.
@@ -101,7 +106,7 @@ impl<T: Arithmetic> CopyPlanes<'_, T> {
     fn run_row<S: Simd<T>>(&mut self, simd: S, plane: usize, row: usize) {
         let (from, to) = self.places(plane, row);
         let (from, to) = (&self.from[from..], &mut self.to[to..]);
-        let Extent { before, len, behind } = self.columns;
+        let Padded { before, len, behind } = self.columns;
         fill_run(simd, to, before);
         let to = &mut to[before..];
         match self.from_pitch[2] {

@@ -72,12 +72,6 @@ pub(crate) struct Block<'a, T> {
 }
 
 impl<'a, T> Block<'a, T> {
-    /// Pixels of all tiles.
-    #[inline(always)]
-    pub(crate) fn pixels_in_all(&self) -> usize {
-        self.tiles.last().map_or(0, |tile| (tile.pixel + (tile.runs as u32 - 1) * self.run + tile.len as u32) as usize)
-    }
-
     /// The taps that a tile sees.
     #[inline(always)]
     pub(crate) fn taps_of(&self, tile: &Tile) -> &'a [Tap] {

@@ -160,13 +160,13 @@ impl<T: Float> DeformConv2dLayer<T> {
         output: ArrayViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) {
-        let macs = self.config.macs(problem.input).unwrap_or(u64::MAX);
+        let macs = problem.convolution_macs(&self.config);
         let mut demand = demand::<T>(&self.config, problem, self.isa, [1, 1], macs);
         // Every tap samples for itself.
         demand.taps.distance = [usize::MAX; 2];
         demand.linear = true;
         demand.in_place = false;
-        demand.pixel_step = 1;
+        demand.column_step = 1;
         let schedule = demand.schedule(parallel::threads());
         let stage = Deformable {
             weights: self.plan.weights(),

@@ -174,7 +174,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         output: problem.output,
         phases,
         linear,
-        pixel_step: if problem.stride[1] / phases[1] == 2 { 2 } else { 1 },
+        column_step: problem.stride[1] / phases[1],
         in_place: linear && problem.stride == [1, 1],
         taps,
         shape,

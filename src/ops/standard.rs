@@ -99,9 +99,7 @@ impl<T: Element> Operation<T> for Conv2dLayer<T> {
         output: ArrayViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) {
-        let [kernel, pixels] = [self.config.kernel, problem.output].map(|[height, width]| (height * width) as u64);
-        let channels = (problem.in_channels_per_group() * problem.out_channels) as u64;
-        let macs = channels.saturating_mul(kernel).saturating_mul(pixels);
+        let macs = problem.convolution_macs(&self.config);
         let schedule = demand::<T>(&self.config, problem, self.isa, [1, 1], macs).schedule(parallel::threads());
         let stage = self.plan.stage(problem, &self.activation, schedule.lanes);
         drive(&stage, input, output, schedule, workspace);

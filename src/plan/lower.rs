@@ -108,8 +108,9 @@ impl<T: Element> TransposedPlan<T> {
             let plan = ConvolutionPlan::from_product(phase.product, isa, groups, bias.clone(), of_phase);
             (phase.residues, plan)
         });
-        let phases = phases.collect();
-        let finite = weight.iter().all(|weight| weight.finite());
+        let phases: Vec<_> = phases.collect();
+        // Every tap belongs to a phase.
+        let finite = phases.iter().all(|(_, plan): &(_, ConvolutionPlan<T>)| plan.weights.packed.finite());
         let borders = (!finite || config.padding_mode != PaddingMode::Zeros).then(|| {
             let channels = (0..groups).flat_map(|group| (0..in_channels).map(move |channel| (group, channel)));
             let columns = channels.flat_map(|(group, channel)| (0..taps).map(move |tap| (group, channel, tap)));

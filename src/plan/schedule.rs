@@ -78,8 +78,8 @@ pub(crate) struct Demand {
     pub(crate) taps: Taps,
     /// Whether neighbouring rows of pixels follow each other without gaps.
     pub(crate) linear: bool,
-    /// How far pixels that are read one by one lie apart.
-    pub(crate) pixel_step: usize,
+    /// Columns of the input from one pixel to the next.
+    pub(crate) column_step: usize,
     /// Whether the input itself is what would be packed.
     pub(crate) in_place: bool,
     pub(crate) shape: TileShape,
@@ -180,11 +180,7 @@ impl Demand {
     fn memory_of(&self, Cut { rows, columns, splits, lanes }: Cut) -> usize {
         let taps = &self.taps;
         let packed = taps.channels_per_block() * taps.packed(0, rows) * taps.packed(1, columns);
-        let sums = match lanes {
-            Lanes::Channels => self.shape.padded(self.channels(splits).0) * rows * columns,
-            Lanes::Pixels => 0,
-        };
-        packed + sums
+        packed + self.shape.sums_len(lanes, self.channels(splits).0, rows * columns)
     }
 
     /// Rows and columns of the largest phase.
@@ -212,7 +208,7 @@ impl Demand {
             Lanes::Channels => rows * columns * vectors * (blocks * ADD + TRANSPOSE),
             Lanes::Pixels => out_vectors * channels * blocks * ADD,
         };
-        let multiply = taps * self.shape.tap_cost(lanes, channels, runs, self.pixel_step);
+        let multiply = taps * self.shape.tap_cost(lanes, channels, runs, lanes.pixel_step(self.column_step));
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
         let pack = if self.in_place { 0 } else { PACK * packed * self.taps.channels };
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
@@ -236,7 +232,7 @@ mod tests {
             taps: Taps { kernel: [3, 3], channels: 64, classes: [1, 1], distance: [1, 1] },
             linear: false,
             in_place: false,
-            pixel_step: 1,
+            column_step: 1,
             shape,
             memory: region_memory::<f32>(),
             pixel_limit: usize::MAX,

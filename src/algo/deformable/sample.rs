@@ -16,8 +16,7 @@ use ndarray::{ArrayView3, Axis};
 use super::Deformable;
 use crate::algo::Region;
 use crate::element::Float;
-use crate::gemm::{Packed, Runs, Sight, Source};
-use crate::kernels::tile::Tap;
+use crate::gemm::{Packed, Runs, Source};
 use crate::simd::Simd;
 
 /// Where and how one tap of one pixel samples, for every channel of an offset group.
@@ -134,16 +133,6 @@ const GROUP: usize = 32;
 impl<T: Float> Source<T> for SampledSource<'_, '_, '_, T> {
     fn runs(&self) -> Runs {
         Runs { count: 1, len: self.pixels(), pitch: self.pixels(), step: 1 }
-    }
-
-    fn sight(&self, _: Range<usize>, _: Range<usize>) -> Option<Sight> {
-        None
-    }
-
-    fn list(&self, _: &Sight, _: Range<usize>, _: &[u32], _: &mut Vec<Tap>) {}
-
-    fn in_place(&self, _: Range<usize>, _: &mut [u32], _: usize) -> Option<&[T]> {
-        None
     }
 
     #[inline(always)]

@@ -21,7 +21,7 @@ use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::blocking::{Lanes, SPARE};
 use crate::gemm::{Packed, Runs, Sight, Source};
-use crate::kernels::copy::{self, CopyPlanes, copy_run, fill_run};
+use crate::kernels::copy::{CopyPlanes, Padded, copy_run, fill_run};
 use crate::kernels::tile::{Clip, Tap};
 use crate::simd::Simd;
 
@@ -47,7 +47,6 @@ pub(crate) struct WindowSource<'a, T> {
     window: &'a Window,
     step: [usize; 2],
     mode: PaddingMode,
-    skip_zeros: bool,
     /// Input position under offset 0 for the region's first pixel.
     origin: [isize; 2],
     /// Rows and columns of the region.
@@ -57,6 +56,8 @@ pub(crate) struct WindowSource<'a, T> {
     pixel_step: usize,
     /// Whether the image itself is what would be packed.
     direct: bool,
+    /// Whether taps of some pixels are left out.
+    leaves_out: bool,
 }
 
 /// What a strip reads along an axis.
@@ -71,14 +72,14 @@ struct Reading {
 }
 
 impl Reading {
-    fn extent(&self) -> copy::Extent {
+    fn padded(&self) -> Padded {
         let Range { start, end } = self.inside;
-        copy::Extent { before: start, len: end - start, behind: self.len - end }
+        Padded { before: start, len: end - start, behind: self.len - end }
     }
 
     /// Its elements that lie on padding.
     fn outside(&self) -> impl Iterator<Item = usize> + use<> {
-        (0..self.inside.start).chain(self.inside.end.max(self.inside.start)..self.len)
+        (0..self.inside.start).chain(self.inside.end..self.len)
     }
 }
 
@@ -108,19 +109,21 @@ impl<'a, T: Element> WindowSource<'a, T> {
             window: stage.window,
             step: stage.step,
             mode: stage.mode,
-            skip_zeros: stage.skip_zeros,
             origin: [0, 1].map(|axis| (start[axis] * stage.step[axis]) as isize + stage.origin[axis]),
             size: [region.rows.len(), columns],
             pitch: 0,
             pixel_step,
             direct: false,
+            leaves_out: false,
         };
+        let padding = source.touches_padding();
+        source.leaves_out = stage.skip_zeros && padding;
         let readable = match stage.product.lanes {
             Lanes::Channels => pixel_step == stage.step[1],
             // Where memory ends too soon for whole vectors a block is packed after all, as pixels without gaps.
             Lanes::Pixels => stage.window.len() == 1 && stage.step == [1, 1] && columns == source.image.width,
         };
-        source.direct = readable && source.image.flat.is_some() && !source.touches_padding();
+        source.direct = readable && source.image.flat.is_some() && !padding;
         source.pitch = if source.direct {
             stage.step[0] * source.image.width
         } else {
@@ -148,11 +151,6 @@ impl<'a, T: Element> WindowSource<'a, T> {
             let all = 0..self.offsets(axis).len();
             self.inside(axis, 0) != all || self.inside(axis, self.size[axis] - 1) != all
         })
-    }
-
-    /// Whether taps of some pixels are left out.
-    fn leaves_out(&self) -> bool {
-        self.skip_zeros && !self.direct && self.touches_padding()
     }
 
     /// What a strip along an axis reads.
@@ -235,8 +233,8 @@ impl<'a, T: Element> WindowSource<'a, T> {
                     let first = (channels.start * height + rows.from) * width + columns.from;
                     CopyPlanes {
                         planes: channels.len(),
-                        rows: if seen { rows.extent() } else { copy::Extent { before: rows.len, len: 0, behind: 0 } },
-                        columns: columns.extent(),
+                        rows: if seen { rows.padded() } else { Padded { before: rows.len, len: 0, behind: 0 } },
+                        columns: columns.padded(),
                         from: if seen { &flat[first..] } else { &[] },
                         from_pitch: [height * width, rows.step * width, columns.step],
                         to: &mut data[start..],
@@ -300,7 +298,7 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
     fn runs(&self) -> Runs {
         let [rows, columns] = self.size;
         let step = self.pixel_step;
-        if (self.pitch == columns || rows == 1) && step == 1 && !self.leaves_out() {
+        if (self.pitch == columns || rows == 1) && step == 1 && !self.leaves_out {
             return Runs { count: 1, len: rows * columns, pitch: rows * columns, step };
         }
         Runs { count: rows, len: columns, pitch: self.pitch, step }
@@ -344,11 +342,11 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         let Packed { data, offsets } = packed;
         let len = self.window.len();
         let whole_len = self.channel_len(0..self.window.rows.len());
+        let wanted = !offsets.is_empty();
         let (mut start, mut done) = (0, 0);
         let mut channels = self.window.channels(taps).peekable();
         while let Some((channel, taps)) = channels.next() {
             let whole = taps.len() == len;
-            let wanted = !offsets.is_empty();
             if wanted {
                 self.note_offsets(taps.clone(), start, &mut offsets[done..done + taps.len()]);
             }
@@ -371,7 +369,7 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
     }
 
     fn sight(&self, runs: Range<usize>, pixels: Range<usize>) -> Option<Sight> {
-        if !self.leaves_out() {
+        if !self.leaves_out {
             return None;
         }
         // Taps are in ascending order: the first pixel loses the first ones, the last pixel the last ones.
@@ -439,7 +437,8 @@ struct Strips<'a> {
 struct Strip<'a> {
     first: isize,
     len: usize,
-    strips: &'a [isize],
+    /// Those of all taps.
+    offsets: &'a [isize],
     step: usize,
     /// The first of its taps, and the one behind the last.
     range: Range<usize>,
@@ -458,7 +457,7 @@ impl<'a> Strip<'a> {
 
     /// Its taps, and where in the strip each begins.
     fn taps(&self) -> impl Iterator<Item = (usize, usize)> + use<'a> {
-        let offsets = self.strips[self.range.clone()].iter().zip(self.range.clone());
+        let offsets = self.offsets[self.range.clone()].iter().zip(self.range.clone());
         let (first, step) = (self.first, self.step);
         offsets.filter_map(move |(offset, tap)| {
             let distance = (offset - first) as usize;
@@ -512,7 +511,7 @@ impl<'a> Iterator for Strips<'a> {
         }
         self.next = next;
         let len = ((last - first).unsigned_abs() / self.step).saturating_add(self.size);
-        Some(Strip { first, len, strips: self.offsets, step: self.step, range: start..end })
+        Some(Strip { first, len, offsets: self.offsets, step: self.step, range: start..end })
     }
 }
 

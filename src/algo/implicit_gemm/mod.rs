@@ -73,10 +73,9 @@ impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
 }
 
 impl<T> ImplicitGemm<'_, T> {
-    /// Elements between neighbouring pixels in what is packed: with channels as lanes pixels are read one by one, so that every second one
-    /// is as good as every one.
+    /// Elements between neighbouring pixels in what is packed.
     fn pixel_step(&self) -> usize {
-        if self.product.lanes == Lanes::Channels && self.step[1] == 2 { 2 } else { 1 }
+        self.product.lanes.pixel_step(self.step[1])
     }
 }
 
@@ -100,8 +99,11 @@ impl<'a, T: Element> Product<'a, T> {
     /// Elements of working memory for a region whose pixels take `packed` elements in each block.
     pub(crate) fn scratch_len(&self, packed: usize, extent: Extent) -> usize {
         let channels = extent.channels.min(self.weights.packed.panels().total);
-        let sums = TileShape::of::<T>(self.weights.isa).sums_len(self.lanes, channels, extent.pixels());
-        packed + sums + staged_len(channels, extent.pixels())
+        packed + self.sums_len(channels, extent.pixels()) + staged_len(channels, extent.pixels())
+    }
+
+    fn sums_len(&self, channels: usize, pixels: usize) -> usize {
+        TileShape::of::<T>(self.weights.isa).sums_len(self.lanes, channels, pixels)
     }
 
     /// Computes a region, group by group, from the `source` of a group's pixels.
@@ -113,15 +115,14 @@ impl<'a, T: Element> Product<'a, T> {
         source: impl Fn(usize, &Region) -> P,
     ) {
         let per_group = self.weights.packed.panels().total;
-        let keep_lists = region.channels.len() > per_group;
-        scratch.lists.clear();
+        scratch.lists.start(region.channels.len() > per_group);
         let mut rest = output;
         for (group, channels) in by_group(region.channels.clone(), per_group) {
             let (output, others) = rest.split_at(Axis(0), channels.len());
             rest = others;
             let region = Region { channels, ..region.clone() };
             let source = source(group, &region);
-            let job = Job { product: *self, group, channels: region.channels, source: &source, keep_lists };
+            let job = Job { product: *self, group, channels: region.channels, source: &source };
             match DirectRows::new(output) {
                 Ok(rows) => job.run_in_place(rows, scratch.reborrow()),
                 Err(view) => job.run_staged(view, scratch.reborrow()),
@@ -136,7 +137,6 @@ struct Job<'a, T, P> {
     group: usize,
     channels: Range<usize>,
     source: &'a P,
-    keep_lists: bool,
 }
 
 impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
@@ -160,7 +160,6 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
             group: self.group,
             panels,
             source: self.source,
-            keep_lists: self.keep_lists,
             bias: weights.bias_of(channels),
         }
     }
@@ -195,9 +194,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
 
     /// Working memory for so many channels and pixels.
     fn memory<'m>(&self, channels: usize, pixels: usize, scratch: Scratch<'m, T>) -> Memory<'m, T> {
-        let Product { weights, lanes, .. } = self.product;
-        let sums = TileShape::of::<T>(weights.isa).sums_len(lanes, channels, pixels);
-        let (sums, packed) = scratch.elements.split_at_mut(sums);
+        let (sums, packed) = scratch.elements.split_at_mut(self.product.sums_len(channels, pixels));
         Memory { packed, sums, lists: scratch.lists }
     }
 }
