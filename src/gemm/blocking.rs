@@ -29,7 +29,7 @@ impl Lanes {
     /// How far apart in packed memory pixels lie that are `step` apart in the image: with channels as lanes pixels are read one by one, so
     /// that every second one is as good as every one.
     pub(crate) fn pixel_step(self, step: usize) -> usize {
-        if self == Lanes::Channels && step == 2 { 2 } else { 1 }
+        if self == Lanes::Channels { step } else { 1 }
     }
 }
 

@@ -25,16 +25,6 @@ use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
 pub(crate) use weights::PackedWeights;
 
-/// A block of a virtual matrix in working memory.
-///
-/// Tap `k`'s value for the first pixel lies at `offsets[k]`, and those for the others at a distance that is the same for all taps: see
-/// [`Runs`]. Where taps see the same pixels at a distance, they may share them.
-pub(crate) struct Packed<'a, T> {
-    pub(crate) data: &'a mut [T],
-    /// One for each tap of the block; or none, where they are known from a product before.
-    pub(crate) offsets: &'a mut [u32],
-}
-
 /// How the pixels of a region lie in memory: `count` runs of `len`, each `pitch` elements behind the one before it, with pixels `step`
 /// elements apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +38,8 @@ pub(crate) struct Runs {
 /// Which taps some neighbouring pixels see, where those on zero padding are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sight {
+    /// Columns of taps in all.
+    pub(crate) width: usize,
     /// Rows and columns of taps that any of the pixels sees inside the image.
     pub(crate) rows: Range<usize>,
     pub(crate) columns: Range<usize>,
@@ -56,27 +48,33 @@ pub(crate) struct Sight {
 }
 
 /// A virtual matrix `[taps][pixels]`, made a block at a time.
+///
+/// Its taps come in channels that are alike: a tap's pixels lie where those of the same tap of the channel before do, a distance further on. So
+/// where taps see the same pixels some places apart, they may share them.
 pub(crate) trait Source<T: Copy> {
     /// How the pixels of each tap lie.
     fn runs(&self) -> Runs;
 
-    /// Where memory holds the given taps of all pixels already, as in [`Packed`] and with `spare` elements behind
-    /// the last one: that memory, and the taps' offsets in it.
-    fn in_place(&self, _taps: Range<usize>, _offsets: &mut [u32], _spare: usize) -> Option<&[T]> {
+    /// Taps of a channel.
+    fn channel_taps(&self) -> usize;
+
+    /// Where the first pixel of each tap of a channel lies, relative to that of the first channel's first tap.
+    fn offsets(&self, offsets: &mut [u32]);
+
+    /// Elements from a channel's pixels to the next one's: where memory holds them, or where they are packed.
+    fn distance(&self, in_place: bool) -> usize;
+
+    /// The memory that holds the given taps already, from their first channel on and with `spare` elements behind the last pixel, if any does.
+    fn in_place(&self, _taps: Range<usize>, _spare: usize) -> Option<&[T]> {
         None
     }
 
-    /// Makes the given taps of all pixels.
-    fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>);
+    /// Makes the given taps of all pixels, from their first channel on.
+    fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, data: &mut [T]);
 
     /// What pixels of some runs see, if some taps may be left out.
     fn sight(&self, _runs: Range<usize>, _pixels: Range<usize>) -> Option<Sight> {
         None
-    }
-
-    /// Lists those taps of a block that are in [`sight`](Self::sight).
-    fn list(&self, sight: &Sight, _taps: Range<usize>, _offsets: &[u32], _list: &mut Vec<Tap>) {
-        unreachable!("nothing is left out, so there is no {sight:?}")
     }
 }
 
@@ -94,13 +92,26 @@ pub(crate) const MAX_PANEL_ROWS: usize = 32;
 pub(crate) struct Lists {
     tiles: Vec<Tile>,
     sights: Vec<Option<Sight>>,
+    /// Those of a channel: see [`Source::offsets`].
+    offsets: Vec<u32>,
+    /// The taps of a channel that each sight has, one after the other, and where each ends.
+    seen: Vec<Seen>,
+    seen_ends: Vec<usize>,
+    /// The taps of a block, or of all blocks, that each sight has, and where each ends.
     taps: Vec<Tap>,
     ends: Vec<u32>,
-    offsets: Vec<u32>,
     /// Whether they are kept for products with further groups of channels, for all blocks.
     keep: bool,
     /// Whether they are those of a product with another group of channels; if so, whether its pixels were read in place.
     filled: Option<bool>,
+}
+
+/// A tap of a channel.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    number: usize,
+    offset: u32,
+    clip: Clip,
 }
 
 impl Lists {
@@ -137,7 +148,6 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     pub(crate) fn run(&self, output: &mut impl Rows<T>, memory: Memory<'_, T>) {
         let Memory { packed: scratch, sums, lists } = memory;
         let zeros = [T::ZERO; MAX_PANEL_ROWS];
-        let mut offsets = core::mem::take(&mut lists.offsets);
         let panels = self.weights.panels();
         let first_row = panels.range(self.panels.clone()).start;
         let shape = TileShape::of::<T>(self.isa);
@@ -145,29 +155,27 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let pixels = runs.count * runs.len;
         let spare = if self.lanes == Lanes::Pixels { blocking::SPARE } else { 0 };
         let filled = lists.keep && {
-            // Where only some blocks have memory to spare, the next group's offsets differ.
-            let in_place = |taps: Range<usize>| self.source.in_place(taps, &mut [], spare).is_some();
+            // Where only some blocks have memory to spare, the next group's distances differ.
+            let in_place = |taps: Range<usize>| self.source.in_place(taps, spare).is_some();
             let (some, all) = (in_place(0..1), in_place(0..self.weights.taps()));
             let kind = (some == all).then_some(all);
             core::mem::replace(&mut lists.filled, kind).is_some_and(|before| kind == Some(before))
         };
         if !filled {
             self.lay_tiles(runs, shape, lists);
+            self.list_channel(lists);
         }
         for (index, taps) in self.weights.blocks().enumerate() {
-            offsets.resize(if filled { 0 } else { taps.len() }, 0);
-            let offsets = &mut *offsets;
-            let in_place = self.source.in_place(taps.clone(), offsets, spare);
+            let in_place = self.source.in_place(taps.clone(), spare);
             let memory = match in_place {
                 Some(memory) => memory,
                 None => {
-                    let packed = Packed { data: &mut *scratch, offsets: &mut *offsets };
-                    T::launch(self.isa, PackBlock { source: self.source, taps: taps.clone(), packed });
+                    T::launch(self.isa, PackBlock { source: self.source, taps: taps.clone(), data: &mut *scratch });
                     &*scratch
                 }
             };
             if !filled {
-                self.list_taps(taps, offsets, lists);
+                self.list_taps(taps, self.source.distance(in_place.is_some()), lists);
             }
             let first_list = if lists.keep { index * lists.sights.len() } else { 0 };
             for panel in self.panels.clone() {
@@ -212,7 +220,6 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 }
             }
         }
-        lists.offsets = offsets;
     }
 
     /// The weights that are wanted after those of a panel.
@@ -226,7 +233,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         }
     }
 
-    /// Cuts the runs of pixels into tiles, and notes which taps each may see.
+    /// Cuts the runs of pixels into tiles, and notes what each sees.
     fn lay_tiles(&self, runs: Runs, shape: TileShape, Lists { tiles, sights, taps, ends, .. }: &mut Lists) {
         let Runs { count, len, pitch, step } = runs;
         tiles.clear();
@@ -261,23 +268,68 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         }
     }
 
-    /// Lists the taps of a block, for each kind of tile.
-    fn list_taps(&self, block: Range<usize>, offsets: &[u32], lists: &mut Lists) {
-        let Lists { sights, taps, ends, keep, .. } = lists;
+    /// Lists the taps of a channel, for each sight.
+    fn list_channel(&self, Lists { sights, offsets, seen, seen_ends, .. }: &mut Lists) {
+        offsets.resize(self.source.channel_taps(), 0);
+        self.source.offsets(offsets);
+        seen.clear();
+        seen_ends.clear();
+        for sight in sights.iter() {
+            let numbered = offsets.iter().zip(0..);
+            match sight {
+                Some(sight) => sight.list(offsets, seen),
+                None => seen.extend(numbered.map(|(&offset, number)| Seen { number, offset, clip: Clip::Nothing })),
+            }
+            seen_ends.push(seen.len());
+        }
+    }
+
+    /// Lists the taps of a block, for each sight.
+    fn list_taps(&self, block: Range<usize>, distance: usize, lists: &mut Lists) {
+        let Lists { offsets, seen, seen_ends, taps, ends, keep, .. } = lists;
         if !*keep {
             taps.clear();
             ends.clear();
         }
-        for sight in sights.iter() {
-            match sight {
-                Some(sight) => self.source.list(sight, block.clone(), offsets, taps),
-                None => taps.extend(offsets.iter().zip(0..).map(|(&pixels, weight)| Tap {
-                    pixels,
-                    weight,
-                    clip: Clip::Nothing,
-                })),
+        let len = offsets.len();
+        let first_channel = block.start / len;
+        let mut start = 0;
+        for &end in seen_ends.iter() {
+            let seen = &seen[start..end];
+            start = end;
+            for channel in first_channel..block.end.div_ceil(len) {
+                // The channel's first tap, from the block's first on: it may be before that.
+                let (first, at) = (channel * len, (channel - first_channel) * distance);
+                let seen = if first < block.start || first + len > block.end {
+                    let within = |tap: usize| seen.partition_point(|seen| first + seen.number < tap);
+                    &seen[within(block.start)..within(block.end)]
+                } else {
+                    seen
+                };
+                taps.extend(seen.iter().map(|seen| Tap {
+                    pixels: seen.offset + at as u32,
+                    weight: (first + seen.number - block.start) as u16,
+                    clip: seen.clip,
+                }));
             }
             ends.push(taps.len() as u32);
+        }
+    }
+}
+
+impl Sight {
+    /// Lists its taps, of all the taps of a channel.
+    fn list(&self, offsets: &[u32], list: &mut Vec<Seen>) {
+        let Sight { width, rows, columns, whole } = self;
+        // Columns of taps in three parts, with what each part leaves out.
+        let first = columns.start..whole.start.clamp(columns.start, columns.end);
+        let last = whole.end.clamp(first.end, columns.end)..columns.end;
+        let parts = [(first.clone(), Clip::First), (first.end..last.start, Clip::Nothing), (last, Clip::Last)];
+        for row in rows.clone() {
+            for (columns, clip) in &parts {
+                let numbers = row * width + columns.start..row * width + columns.end;
+                list.extend(numbers.map(|number| Seen { number, offset: offsets[number], clip: *clip }));
+            }
         }
     }
 }
@@ -286,7 +338,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 struct PackBlock<'a, T, P> {
     source: &'a P,
     taps: Range<usize>,
-    packed: Packed<'a, T>,
+    data: &'a mut [T],
 }
 
 impl<T: Element, P: Source<T>> Kernel<T> for PackBlock<'_, T, P> {
@@ -294,6 +346,6 @@ impl<T: Element, P: Source<T>> Kernel<T> for PackBlock<'_, T, P> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        self.source.pack(simd, self.taps, self.packed);
+        self.source.pack(simd, self.taps, self.data);
     }
 }

@@ -43,9 +43,12 @@ pub(crate) const fn most_pixels(registers: usize, vectors: usize) -> usize {
 /// Most pixels that a tile takes of one run.
 const MOST_IN_RUN: usize = 14;
 
+/// Pixels as far apart as the block says.
+const ANY_STEP: usize = 0;
+
 /// Runs, and pixels of each at most, of the tiles that cover runs of so many pixels `step` apart.
 pub(crate) fn tile_of_runs(registers: usize, vectors: usize, run: usize, step: usize) -> (usize, usize) {
-    let most = most_pixels(registers, vectors);
+    let most = if step > 2 { most_pixels(registers, vectors).min(12) } else { most_pixels(registers, vectors) };
     match run {
         ..=4 if run * 4 <= most && step == 1 => (4, run),
         _ if most >= 2 * MOST_IN_RUN && run > 4 => (2, MOST_IN_RUN),
@@ -59,6 +62,7 @@ pub(crate) fn tile_of_runs(registers: usize, vectors: usize, run: usize, step: u
 const fn is_tile(registers: usize, vectors: usize, step: usize, runs: u16, len: u16) -> bool {
     let (runs, len) = (runs as usize, len as usize);
     let most = most_pixels(registers, vectors);
+    let most = if step == ANY_STEP && most > 12 { 12 } else { most };
     match runs {
         4 => len * 4 <= most && step == 1,
         _ => len * runs <= most,
@@ -76,9 +80,11 @@ impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, T> {
         match ((self.block.rows as usize).div_ceil(S::LANES), self.block.step) {
             (1, 1) => self.run_tiles::<S, 1, 1>(simd),
             (1, 2) => self.run_tiles::<S, 1, 2>(simd),
+            (1, _) => self.run_tiles::<S, 1, ANY_STEP>(simd),
             (2, 1) if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2, 1>(simd),
             (2, 2) if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2, 2>(simd),
-            (vectors, step) => unreachable!("no tile of {vectors} vectors with pixels {step} apart"),
+            (2, _) if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2, ANY_STEP>(simd),
+            (vectors, _) => unreachable!("no tile of {vectors} vectors"),
         }
     }
 }
@@ -113,7 +119,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     }
 }
 
-/// A tile of `N` pixels in runs of `P`, `STEP` apart, and `V` vectors of channels.
+/// A tile of `N` pixels in runs of `P`, `STEP` apart or [`ANY_STEP`], and `V` vectors of channels.
 struct OneTile<'a, 's, T, const N: usize, const P: usize, const V: usize, const STEP: usize> {
     block: &'s Block<'a, T>,
     index: usize,
@@ -163,6 +169,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let (block, index) = (self.block, self.index);
         let tile = &block.tiles[index];
         let (taps, pixels) = (block.taps_of(tile), &block.pixels[tile.place as usize..]);
+        let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
         // Per tap: `next` moves on by `step`, and a tap's own place counts as far as the mask lets it.
         let (ahead, mut next, step, mask) = match self.ahead {
             Ahead::Weights(weights) => {
@@ -170,7 +177,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                 let share = &weights[weights.len() * index / tiles..weights.len() * (index + 1) / tiles];
                 (share, 0, share.len().div_ceil(taps.len().max(1)), 0)
             }
-            Ahead::Pixels => (pixels, P * STEP, 0, u32::MAX),
+            Ahead::Pixels => (pixels, P * pixel_step, 0, u32::MAX),
         };
         let pitch = block.pitch as usize;
         let mut sums = [[simd.splat(T::ZERO); V]; N];
@@ -179,10 +186,10 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
             next += step;
             // Sums of 32-bit numbers that cannot overflow: one comparison is enough to check a range.
             let at = tap.pixels as usize;
-            let pixels = &pixels[at..at + (N / P - 1) * pitch + (P - 1) * STEP + 1];
+            let pixels = &pixels[at..at + (N / P - 1) * pitch + (P - 1) * pixel_step + 1];
             let mut runs = [pixels; 4];
             unroll!(RUN < N / P, at most 4, {
-                runs[RUN] = &pixels[RUN * pitch..][..(P - 1) * STEP + 1];
+                runs[RUN] = &pixels[RUN * pitch..][..(P - 1) * pixel_step + 1];
             });
             let at = tap.weight as usize * block.rows as usize;
             let weights = &block.weights[at..at + V * S::LANES];
@@ -194,7 +201,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                 ($pixel:ident where $chosen:expr) => {
                     unroll!($pixel < N, at most 28, {
                         if const { $chosen } {
-                            let x = simd.splat(runs[$pixel / P][$pixel % P * STEP]);
+                            let x = simd.splat(runs[$pixel / P][$pixel % P * pixel_step]);
                             unroll!(VECTOR < V, at most 2, {
                                 sums[$pixel][VECTOR] = simd.fma(x, w[VECTOR], sums[$pixel][VECTOR]);
                             });

@@ -11,14 +11,6 @@ pub(crate) struct Tap {
     pub(crate) clip: Clip,
 }
 
-impl Tap {
-    /// The tap at the same place of a later channel.
-    #[inline(always)]
-    pub(crate) fn moved(self, pixels: u32, weight: u16) -> Tap {
-        Tap { pixels: self.pixels + pixels, weight: self.weight + weight, clip: self.clip }
-    }
-}
-
 /// Pixels of a tile that a tap may leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]

@@ -16,7 +16,7 @@ use ndarray::{ArrayView3, Axis};
 use super::Deformable;
 use crate::algo::Region;
 use crate::element::Float;
-use crate::gemm::{Packed, Runs, Source};
+use crate::gemm::{Runs, Source};
 use crate::simd::Simd;
 
 /// Where and how one tap of one pixel samples, for every channel of an offset group.
@@ -135,14 +135,24 @@ impl<T: Float> Source<T> for SampledSource<'_, '_, '_, T> {
         Runs { count: 1, len: self.pixels(), pitch: self.pixels(), step: 1 }
     }
 
+    /// No tap shares its pixels with another one, so each is a channel.
+    fn channel_taps(&self) -> usize {
+        1
+    }
+
+    fn offsets(&self, offsets: &mut [u32]) {
+        offsets.fill(0);
+    }
+
+    fn distance(&self, _in_place: bool) -> usize {
+        self.pixels()
+    }
+
     #[inline(always)]
-    fn pack<S: Simd<T>>(&self, _: S, taps: Range<usize>, packed: Packed<'_, T>) {
+    fn pack<S: Simd<T>>(&self, _: S, taps: Range<usize>, data: &mut [T]) {
         let pixels = self.pixels();
-        for (tap, offset) in packed.offsets.iter_mut().enumerate() {
-            *offset = (tap * pixels) as u32;
-        }
         for first in (0..pixels).step_by(GROUP) {
-            self.pack_group(taps.clone(), first..pixels.min(first + GROUP), packed.data);
+            self.pack_group(taps.clone(), first..pixels.min(first + GROUP), data);
         }
     }
 }

@@ -20,9 +20,8 @@ use crate::algo::{Extent, Region};
 use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::blocking::{Lanes, SPARE};
-use crate::gemm::{Packed, Runs, Sight, Source};
+use crate::gemm::{Runs, Sight, Source};
 use crate::kernels::copy::{CopyPlanes, Padded, copy_run, fill_run};
-use crate::kernels::tile::{Clip, Tap};
 use crate::simd::Simd;
 
 /// The input channels of one group.
@@ -54,6 +53,8 @@ pub(crate) struct WindowSource<'a, T> {
     /// Elements from one row, and one pixel, to the next in what is packed.
     pitch: usize,
     pixel_step: usize,
+    /// What a channel takes when it is packed.
+    channel_len: usize,
     /// Whether the image itself is what would be packed.
     direct: bool,
     /// Whether taps of some pixels are left out.
@@ -113,6 +114,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
             size: [region.rows.len(), columns],
             pitch: 0,
             pixel_step,
+            channel_len: 0,
             direct: false,
             leaves_out: false,
         };
@@ -123,14 +125,23 @@ impl<'a, T: Element> WindowSource<'a, T> {
             // Where memory ends too soon for whole vectors a block is packed after all, as pixels without gaps.
             Lanes::Pixels => stage.window.len() == 1 && stage.step == [1, 1] && columns == source.image.width,
         };
-        source.direct = readable && source.image.flat.is_some() && !padding;
+        // Taps are told where their pixels lie in 32 bits.
+        let near = u32::try_from(stage.window.channels_per_block().saturating_mul(source.plane())).is_ok();
+        source.direct = readable && source.image.flat.is_some() && !padding && near;
         source.pitch = if source.direct {
             stage.step[0] * source.image.width
         } else {
             let strips = column_strips(stage.window, stage.step[1], pixel_step, columns);
             strips.map(|strip| strip.len).max().unwrap_or(columns)
         };
+        source.channel_len =
+            source.strips().last().map_or(0, |(start, rows, _)| start + strip_len(rows.len, source.pitch));
         source
+    }
+
+    /// Elements of a channel of the image.
+    fn plane(&self) -> usize {
+        self.image.height * self.image.width
     }
 
     fn offsets(&self, axis: usize) -> &'a [isize] {
@@ -173,17 +184,10 @@ impl<'a, T: Element> WindowSource<'a, T> {
         Reading { first, step, len: strip.len, inside, from }
     }
 
-    /// The rows of taps that a range of taps has a part in.
-    fn rows_of(&self, taps: &Range<usize>) -> Range<usize> {
-        let width = self.window.columns.len();
-        taps.start / width..taps.end.div_ceil(width)
-    }
-
-    /// The strips that rows of taps see of a channel, those of the columns first, each with where it begins.
-    fn strips(&self, rows: Range<usize>) -> impl Iterator<Item = (usize, Strip<'a>, Strip<'a>)> {
+    /// The strips that the taps see of a channel, those of the columns first, each with where it begins.
+    fn strips(&self) -> impl Iterator<Item = (usize, Strip<'a>, Strip<'a>)> + use<'a, T> {
         let columns = column_strips(self.window, self.step[1], self.pixel_step, self.size[1]);
-        let (step, size, pitch) = (self.step[0], self.size[0], self.pitch);
-        let rows = &self.window.rows[rows];
+        let (rows, step, size, pitch) = (&self.window.rows, self.step[0], self.size[0], self.pitch);
         let pairs =
             columns.flat_map(move |columns| Strips::new(rows, step, size).map(move |strip| (strip, columns.clone())));
         pairs.scan(0, move |end, (rows, columns)| {
@@ -193,57 +197,31 @@ impl<'a, T: Element> WindowSource<'a, T> {
         })
     }
 
-    /// Notes where each of some taps of a channel begins, if the channel's strips begin at `start`.
-    fn note_offsets(&self, taps: Range<usize>, start: usize, offsets: &mut [u32]) {
-        let width = self.window.columns.len();
-        let first = self.rows_of(&taps).start;
-        for (at, rows, columns) in self.strips(self.rows_of(&taps)) {
-            for (row, shift) in rows.taps() {
-                for (column, ahead) in columns.taps() {
-                    let tap = (first + row) * width + column;
-                    if taps.contains(&tap) {
-                        offsets[tap - taps.start] = (start + at + shift * self.pitch + ahead) as u32;
-                    }
-                }
-            }
-        }
-    }
-
-    /// What all strips of a channel take.
-    fn channel_len(&self, rows: Range<usize>) -> usize {
-        self.strips(rows).last().map_or(0, |(start, rows, _)| start + strip_len(rows.len, self.pitch))
-    }
-
-    /// Packs what some rows of taps see of some channels, each `len` elements behind the one before it.
+    /// Packs what some rows of taps see of some channels.
     #[inline(always)]
-    fn pack_channels<S: Simd<T>>(
-        &self,
-        simd: S,
-        channels: Range<usize>,
-        rows: Range<usize>,
-        data: &mut [T],
-        len: usize,
-    ) {
-        for (start, rows, columns) in self.strips(rows) {
+    fn pack_channels<S: Simd<T>>(&self, simd: S, channels: Range<usize>, taps: Range<usize>, data: &mut [T]) {
+        for (start, rows, columns) in self.strips() {
+            let Some((before, rows)) = rows.seen_by(&taps, self.size[0]) else { continue };
+            let start = start + before * self.pitch;
             let (rows, columns) = (self.read(0, &rows), self.read(1, &columns));
             match (self.mode, self.image.flat) {
                 (PaddingMode::Zeros, Some(flat)) => {
-                    let Image { height, width, .. } = self.image;
+                    let width = self.image.width;
                     let seen = !columns.inside.is_empty() && !rows.inside.is_empty();
-                    let first = (channels.start * height + rows.from) * width + columns.from;
+                    let first = channels.start * self.plane() + rows.from * width + columns.from;
                     CopyPlanes {
                         planes: channels.len(),
                         rows: if seen { rows.padded() } else { Padded { before: rows.len, len: 0, behind: 0 } },
                         columns: columns.padded(),
                         from: if seen { &flat[first..] } else { &[] },
-                        from_pitch: [height * width, rows.step * width, columns.step],
+                        from_pitch: [self.plane(), rows.step * width, columns.step],
                         to: &mut data[start..],
-                        to_pitch: [len, self.pitch],
+                        to_pitch: [self.channel_len, self.pitch],
                     }
                     .run(simd);
                 }
                 _ => {
-                    for (channel, at) in channels.clone().zip((start..).step_by(len)) {
+                    for (channel, at) in channels.clone().zip((start..).step_by(self.channel_len)) {
                         self.pack_rows(simd, channel, &rows, &columns, &mut data[at..]);
                     }
                 }
@@ -304,67 +282,62 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         Runs { count: rows, len: columns, pitch: self.pitch, step }
     }
 
-    fn in_place(&self, taps: Range<usize>, offsets: &mut [u32], spare: usize) -> Option<&[T]> {
+    fn channel_taps(&self) -> usize {
+        self.window.len()
+    }
+
+    fn offsets(&self, offsets: &mut [u32]) {
+        let Window { rows, columns, .. } = self.window;
+        if self.direct {
+            let places = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
+            for (offset, (row, column)) in offsets.iter_mut().zip(places) {
+                *offset = ((row - rows[0]) * self.image.width as isize + column - columns[0]) as u32;
+            }
+            return;
+        }
+        for (start, rows, columns) in self.strips() {
+            for (row, shift) in rows.taps() {
+                let (first, start) = (row * self.window.columns.len(), start + shift * self.pitch);
+                for (column, ahead) in columns.taps() {
+                    offsets[first + column] = (start + ahead) as u32;
+                }
+            }
+        }
+    }
+
+    fn distance(&self, in_place: bool) -> usize {
+        if in_place { self.plane() } else { self.channel_len }
+    }
+
+    fn in_place(&self, taps: Range<usize>, spare: usize) -> Option<&[T]> {
         if !self.direct {
             return None;
         }
-        let [width, len] = [self.window.columns.len(), self.window.len()];
-        let plane = self.image.height * self.image.width;
-        let channels = taps.start / len..taps.end.div_ceil(len);
-        let memory = &self.image.flat?[channels.start * plane..];
-        // Where a tap begins in its plane: no tap sees padding.
-        let row = |row: usize| (self.origin[0] + self.window.rows[row]).unsigned_abs() * self.image.width;
-        let column = |column: usize| (self.origin[1] + self.window.columns[column]).unsigned_abs();
-        let last = row(self.window.rows.len() - 1) + column(width - 1);
+        let Window { rows, columns, .. } = self.window;
+        let channels = taps.start / self.window.len()..taps.end.div_ceil(self.window.len());
+        // No tap sees padding, so the first one's place is in the image.
+        let first = (self.origin[0] + rows[0]) * self.image.width as isize + self.origin[1] + columns[0];
+        let memory = &self.image.flat?[channels.start * self.plane() + first as usize..];
+        let last =
+            (rows[rows.len() - 1] - rows[0]) * self.image.width as isize + columns[columns.len() - 1] - columns[0];
         let pixels = (self.size[0] - 1) * self.pitch + (self.size[1] - 1) * self.pixel_step + 1;
-        if (channels.len() - 1) * plane + last + pixels + spare > memory.len() {
-            return None;
-        }
-        u32::try_from(channels.len() * plane).ok()?;
-        if offsets.is_empty() {
-            return Some(memory);
-        }
-        for (n, tap) in (0..offsets.len()).zip(taps) {
-            offsets[n] = match n.checked_sub(len) {
-                // The same tap of the channel before.
-                Some(before) => offsets[before] + plane as u32,
-                None => {
-                    let within = tap % len;
-                    ((tap / len - channels.start) * plane + row(within / width) + column(within % width)) as u32
-                }
-            };
-        }
-        Some(memory)
+        let wanted = channels.len().checked_sub(1)? * self.plane() + last as usize + pixels + spare;
+        (wanted <= memory.len()).then_some(memory)
     }
 
     #[inline(always)]
-    fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, packed: Packed<'_, T>) {
-        let Packed { data, offsets } = packed;
-        let len = self.window.len();
-        let whole_len = self.channel_len(0..self.window.rows.len());
-        let wanted = !offsets.is_empty();
-        let (mut start, mut done) = (0, 0);
+    fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, data: &mut [T]) {
+        let (len, width) = (self.window.len(), self.window.columns.len());
+        let first = taps.start / len;
         let mut channels = self.window.channels(taps).peekable();
         while let Some((channel, taps)) = channels.next() {
-            let whole = taps.len() == len;
-            if wanted {
-                self.note_offsets(taps.clone(), start, &mut offsets[done..done + taps.len()]);
-            }
-            done += taps.len();
             let mut end = channel + 1;
-            // Further channels with all taps: their offsets differ by a constant.
-            while whole && channels.next_if(|(_, taps)| taps.len() == len).is_some() {
-                if wanted {
-                    let (before, offsets) = offsets[done - len..done + len].split_at_mut(len);
-                    offsets.iter_mut().zip(before).for_each(|(to, from)| *to = *from + whole_len as u32);
-                }
-                done += len;
+            // Further channels with the same rows of taps.
+            while channels.next_if(|(_, others)| *others == taps).is_some() {
                 end += 1;
             }
-            let rows = self.rows_of(&taps);
-            let len = if whole { whole_len } else { self.channel_len(rows.clone()) };
-            self.pack_channels(simd, channel..end, rows, &mut data[start..], len);
-            start += (end - channel) * len;
+            let rows = taps.start / width..taps.end.div_ceil(width);
+            self.pack_channels(simd, channel..end, rows, &mut data[(channel - first) * self.channel_len..]);
         }
     }
 
@@ -375,48 +348,11 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         // Taps are in ascending order: the first pixel loses the first ones, the last pixel the last ones.
         let [rows, columns] = [runs, pixels].map(|range| (range.start, range.end - 1));
         Some(Sight {
+            width: self.window.columns.len(),
             rows: self.inside(0, rows.1).start..self.inside(0, rows.0).end,
             columns: self.inside(1, columns.1).start..self.inside(1, columns.0).end,
             whole: self.inside(1, columns.0).start..self.inside(1, columns.1).end,
         })
-    }
-
-    fn list(&self, sight: &Sight, taps: Range<usize>, offsets: &[u32], list: &mut Vec<Tap>) {
-        let width = self.window.columns.len();
-        let Sight { rows, columns, whole } = sight;
-        // Columns of taps in three parts, with what each part leaves out.
-        let first = columns.start..whole.start.clamp(columns.start, columns.end);
-        let last = whole.end.clamp(first.end, columns.end)..columns.end;
-        let parts = [(first.clone(), Clip::First), (first.end..last.start, Clip::Nothing), (last, Clip::Last)];
-        let (mut start, len) = (0, self.window.len());
-        // Where the list of a channel with all taps begins.
-        let mut whole: Option<usize> = None;
-        for (_, within) in self.window.channels(taps) {
-            match whole {
-                // Another one: its taps lie a constant further on.
-                Some(first) if within.len() == len => {
-                    let distance = offsets[start] - offsets[start - len];
-                    let end = list.len();
-                    list.extend_from_within(first..);
-                    list[end..].iter_mut().for_each(|tap| *tap = tap.moved(distance, len as u16));
-                    whole = Some(end);
-                }
-                _ => {
-                    whole = (within.len() == len).then_some(list.len());
-                    for row in rows.clone() {
-                        for (columns, clip) in &parts {
-                            let in_block = |column: usize| {
-                                start + (row * width + column).clamp(within.start, within.end) - within.start
-                            };
-                            let taps = in_block(columns.start)..in_block(columns.end);
-                            let numbered = offsets[taps.clone()].iter().zip(taps.start as u16..);
-                            list.extend(numbered.map(|(&pixels, weight)| Tap { pixels, weight, clip: *clip }));
-                        }
-                    }
-                }
-            }
-            start += within.len();
-        }
     }
 }
 
@@ -445,6 +381,15 @@ struct Strip<'a> {
 }
 
 impl<'a> Strip<'a> {
+    /// The part of it that some taps see `size` elements of, and how far behind its begin that is.
+    fn seen_by(&self, taps: &Range<usize>, size: usize) -> Option<(usize, Strip<'a>)> {
+        let mut places = self.taps().filter(|(tap, _)| taps.contains(tap)).map(|(_, place)| place);
+        let first = places.next()?;
+        let last = places.last().unwrap_or(first);
+        let begin = self.first + (first * self.step) as isize;
+        Some((first, Strip { first: begin, len: last - first + size, ..self.clone() }))
+    }
+
     /// How far each tap but the first is behind the one before it, where that differs from the one before.
     fn distances(&self) -> impl Iterator<Item = usize> + use<'a> {
         let mut last = None;
