@@ -197,33 +197,35 @@ impl<'a, T: Element> WindowSource<'a, T> {
         })
     }
 
-    /// Packs what some rows of taps see of some channels.
+    /// Packs a strip of some channels.
     #[inline(always)]
-    fn pack_channels<S: Simd<T>>(&self, simd: S, channels: Range<usize>, taps: Range<usize>, data: &mut [T]) {
-        for (start, rows, columns) in self.strips() {
-            let Some((before, rows)) = rows.seen_by(&taps, self.size[0]) else { continue };
-            let start = start + before * self.pitch;
-            let (rows, columns) = (self.read(0, &rows), self.read(1, &columns));
-            match (self.mode, self.image.flat) {
-                (PaddingMode::Zeros, Some(flat)) => {
-                    let width = self.image.width;
-                    let seen = !columns.inside.is_empty() && !rows.inside.is_empty();
-                    let first = channels.start * self.plane() + rows.from * width + columns.from;
-                    CopyPlanes {
-                        planes: channels.len(),
-                        rows: if seen { rows.padded() } else { Padded { before: rows.len, len: 0, behind: 0 } },
-                        columns: columns.padded(),
-                        from: if seen { &flat[first..] } else { &[] },
-                        from_pitch: [self.plane(), rows.step * width, columns.step],
-                        to: &mut data[start..],
-                        to_pitch: [self.channel_len, self.pitch],
-                    }
-                    .run(simd);
+    fn pack_channels<S: Simd<T>>(
+        &self,
+        simd: S,
+        channels: Range<usize>,
+        rows: &Reading,
+        columns: &Reading,
+        data: &mut [T],
+    ) {
+        match (self.mode, self.image.flat) {
+            (PaddingMode::Zeros, Some(flat)) => {
+                let width = self.image.width;
+                let seen = !columns.inside.is_empty() && !rows.inside.is_empty();
+                let first = channels.start * self.plane() + rows.from * width + columns.from;
+                CopyPlanes {
+                    planes: channels.len(),
+                    rows: if seen { rows.padded() } else { Padded { before: rows.len, len: 0, behind: 0 } },
+                    columns: columns.padded(),
+                    from: if seen { &flat[first..] } else { &[] },
+                    from_pitch: [self.plane(), rows.step * width, columns.step],
+                    to: data,
+                    to_pitch: [self.channel_len, self.pitch],
                 }
-                _ => {
-                    for (channel, at) in channels.clone().zip((start..).step_by(self.channel_len)) {
-                        self.pack_rows(simd, channel, &rows, &columns, &mut data[at..]);
-                    }
+                .run(simd);
+            }
+            _ => {
+                for (channel, at) in channels.zip((0..).step_by(self.channel_len)) {
+                    self.pack_rows(simd, channel, rows, columns, &mut data[at..]);
                 }
             }
         }
@@ -327,17 +329,27 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
 
     #[inline(always)]
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, data: &mut [T]) {
-        let (len, width) = (self.window.len(), self.window.columns.len());
-        let first = taps.start / len;
-        let mut channels = self.window.channels(taps).peekable();
-        while let Some((channel, taps)) = channels.next() {
-            let mut end = channel + 1;
-            // Further channels with the same rows of taps.
-            while channels.next_if(|(_, others)| *others == taps).is_some() {
-                end += 1;
-            }
+        let first = taps.start / self.window.len();
+        // Channels with the same rows of taps: at most a part of one, whole ones, and a part of one.
+        let mut spans = [const { (0..0, 0..0) }; 3];
+        let (mut count, width) = (0, self.window.columns.len());
+        for (channel, taps) in self.window.channels(taps) {
             let rows = taps.start / width..taps.end.div_ceil(width);
-            self.pack_channels(simd, channel..end, rows, &mut data[(channel - first) * self.channel_len..]);
+            match spans[..count].last_mut() {
+                Some((channels, same)) if *same == rows => channels.end = channel + 1,
+                _ => {
+                    spans[count] = (channel..channel + 1, rows);
+                    count += 1;
+                }
+            }
+        }
+        for (start, rows, columns) in self.strips() {
+            let columns = self.read(1, &columns);
+            for (channels, seen) in &spans[..count] {
+                let Some((before, rows)) = rows.seen_by(seen, self.size[0]) else { continue };
+                let at = (channels.start - first) * self.channel_len + start + before * self.pitch;
+                self.pack_channels(simd, channels.clone(), &self.read(0, &rows), &columns, &mut data[at..]);
+            }
         }
     }
 
@@ -383,6 +395,9 @@ struct Strip<'a> {
 impl<'a> Strip<'a> {
     /// The part of it that some taps see `size` elements of, and how far behind its begin that is.
     fn seen_by(&self, taps: &Range<usize>, size: usize) -> Option<(usize, Strip<'a>)> {
+        if taps.start <= self.range.start && self.range.end <= taps.end {
+            return Some((0, self.clone()));
+        }
         let mut places = self.taps().filter(|(tap, _)| taps.contains(tap)).map(|(_, place)| place);
         let first = places.next()?;
         let last = places.last().unwrap_or(first);
