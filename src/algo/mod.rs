@@ -5,8 +5,10 @@
 
 pub(crate) mod chain;
 pub(crate) mod deformable;
+pub(crate) mod image;
 pub(crate) mod implicit_gemm;
 pub(crate) mod transposed;
+pub(crate) mod window;
 
 use core::ops::Range;
 

@@ -61,11 +61,11 @@ pub(crate) trait Source<T: Copy> {
     /// Where the first pixel of each tap of a channel lies, relative to that of the first channel's first tap.
     fn offsets(&self, offsets: &mut [u32]);
 
-    /// Elements from a channel's pixels to the next one's: where memory holds them, or where they are packed.
-    fn distance(&self, in_place: bool) -> usize;
+    /// Elements from a channel's pixels to the next one's.
+    fn distance(&self) -> usize;
 
-    /// The memory that holds the given taps already, from their first channel on and with `spare` elements behind the last pixel, if any does.
-    fn in_place(&self, _taps: Range<usize>, _spare: usize) -> Option<&[T]> {
+    /// Memory that holds all taps from a channel on, if it is so for all channels.
+    fn in_place(&self, _first_channel: usize) -> Option<&[T]> {
         None
     }
 
@@ -102,8 +102,8 @@ pub(crate) struct Lists {
     ends: Vec<u32>,
     /// Whether they are kept for products with further groups of channels, for all blocks.
     keep: bool,
-    /// Whether they are those of a product with another group of channels; if so, whether its pixels were read in place.
-    filled: Option<bool>,
+    /// Whether they are those of a product with another group of channels.
+    filled: bool,
 }
 
 /// A tap of a channel.
@@ -117,7 +117,7 @@ struct Seen {
 impl Lists {
     /// Before products that have nothing in common with those before, but maybe with each other.
     pub(crate) fn start(&mut self, keep: bool) {
-        (self.keep, self.filled) = (keep, None);
+        (self.keep, self.filled) = (keep, false);
     }
 }
 
@@ -153,20 +153,13 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let shape = TileShape::of::<T>(self.isa);
         let runs = self.source.runs();
         let pixels = runs.count * runs.len;
-        let spare = if self.lanes == Lanes::Pixels { blocking::SPARE } else { 0 };
-        let filled = lists.keep && {
-            // Where only some blocks have memory to spare, the next group's distances differ.
-            let in_place = |taps: Range<usize>| self.source.in_place(taps, spare).is_some();
-            let (some, all) = (in_place(0..1), in_place(0..self.weights.taps()));
-            let kind = (some == all).then_some(all);
-            core::mem::replace(&mut lists.filled, kind).is_some_and(|before| kind == Some(before))
-        };
+        let filled = core::mem::replace(&mut lists.filled, lists.keep);
         if !filled {
             self.lay_tiles(runs, shape, lists);
             self.list_channel(lists);
         }
         for (index, taps) in self.weights.blocks().enumerate() {
-            let in_place = self.source.in_place(taps.clone(), spare);
+            let in_place = self.source.in_place(taps.start / self.source.channel_taps());
             let memory = match in_place {
                 Some(memory) => memory,
                 None => {
@@ -175,7 +168,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 }
             };
             if !filled {
-                self.list_taps(taps, self.source.distance(in_place.is_some()), lists);
+                self.list_taps(taps, lists);
             }
             let first_list = if lists.keep { index * lists.sights.len() } else { 0 };
             for panel in self.panels.clone() {
@@ -285,13 +278,13 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     }
 
     /// Lists the taps of a block, for each sight.
-    fn list_taps(&self, block: Range<usize>, distance: usize, lists: &mut Lists) {
+    fn list_taps(&self, block: Range<usize>, lists: &mut Lists) {
         let Lists { offsets, seen, seen_ends, taps, ends, keep, .. } = lists;
         if !*keep {
             taps.clear();
             ends.clear();
         }
-        let len = offsets.len();
+        let (len, distance) = (offsets.len(), self.source.distance());
         let first_channel = block.start / len;
         let mut start = 0;
         for &end in seen_ends.iter() {

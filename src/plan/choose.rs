@@ -1,7 +1,7 @@
 //! Which recipe a configuration gets.
 
-use crate::algo::implicit_gemm::Window;
 use crate::algo::transposed::AxisPhase;
+use crate::algo::window::Window;
 use crate::config::Conv2d;
 use crate::gemm::blocking::TileShape;
 use crate::plan::recipe::{PhaseProduct, Product, Recipe};

@@ -3,9 +3,11 @@
 use ndarray::ArrayView4;
 
 use crate::activation::Activation;
-use crate::algo::implicit_gemm::{self, ImplicitGemm, Weights, Window};
+use crate::algo::image::Sampling;
+use crate::algo::implicit_gemm::{self, ImplicitGemm, Weights};
 use crate::algo::transposed::borders::Borders;
 use crate::algo::transposed::{Phase, Transposed};
+use crate::algo::window::Window;
 use crate::config::{Conv2d, PaddingMode};
 use crate::element::Element;
 use crate::gemm::PackedWeights;
@@ -73,7 +75,7 @@ impl<T: Element> ConvolutionPlan<T> {
     ) -> ImplicitGemm<'a, T> {
         let product = implicit_gemm::Product { weights: &self.weights, activation, lanes };
         let skip_zeros = mode == PaddingMode::Zeros && self.skip_zeros;
-        ImplicitGemm { product, window: &self.window, step, origin, mode, skip_zeros }
+        ImplicitGemm { product, sampling: Sampling { window: &self.window, step, origin, mode }, skip_zeros }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What will run, as plain data: comparable, printable, made without looking at a weight.
 
-use crate::algo::implicit_gemm::Window;
+use crate::algo::window::Window;
 use crate::parts::Chunks;
 
 /// A matrix product over a window of taps.

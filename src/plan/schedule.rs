@@ -111,7 +111,7 @@ impl Demand {
         let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
         let mut best: Option<((bool, usize), Cut)> = None;
         for &lanes in self.shape.kinds() {
-            for splits in 1..=self.units.count().min(threads) {
+            for splits in self.splits(threads, lanes) {
                 for columns in self.widths() {
                     let most = self.most_rows(columns, splits, lanes);
                     let rows = self.phase_sizes()[0];
@@ -141,6 +141,16 @@ impl Demand {
             lanes: cut.lanes,
         };
         Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
+    }
+
+    /// Into how many pieces the channels may be split: among the threads, or, where memory does not hold the sums of all channels and pixels, into
+    /// ever more, which lets more pixels share a loading of the weights.
+    fn splits(&self, threads: usize, lanes: Lanes) -> impl Iterator<Item = usize> + use<> {
+        let (units, [rows, columns]) = (self.units.count(), self.phase_sizes());
+        let among = threads.min(units);
+        let most = if self.fits(Cut { rows, columns, splits: among, lanes }) { among } else { units };
+        (1..=among)
+            .chain(core::iter::successors(Some(2 * among), |splits| Some(2 * splits)).take_while(move |&n| n <= most))
     }
 
     /// Columns that regions may have: all, or a half, a quarter and so on in whole vectors, down to about two vectors.
@@ -210,7 +220,7 @@ impl Demand {
         };
         let multiply = taps * self.shape.tap_cost(lanes, channels, runs, lanes.pixel_step(self.column_step));
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
-        let pack = if self.in_place { 0 } else { PACK * packed * self.taps.channels };
+        let pack = if self.in_place { LOAD } else { PACK } * packed * self.taps.channels;
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
         rounds.saturating_mul(region * groups)
     }

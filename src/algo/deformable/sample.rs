@@ -144,7 +144,7 @@ impl<T: Float> Source<T> for SampledSource<'_, '_, '_, T> {
         offsets.fill(0);
     }
 
-    fn distance(&self, _in_place: bool) -> usize {
+    fn distance(&self) -> usize {
         self.pixels()
     }
 

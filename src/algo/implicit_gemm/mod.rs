@@ -1,29 +1,25 @@
 //! Convolution as a matrix product whose second factor is never there as a whole.
 //!
 //! Rows are output channels, columns are output pixels, and the sum runs over taps: `(channel, kh, kw)`.
-//! The matrix of pixels under taps (im2col) is made a block at a time in working memory ([`image`]), used
+//! The matrix of pixels under taps (im2col) is made a block at a time in working memory ([`image`](super::image)), used
 //! by all output channels, and overwritten (Chellapilla, Puri and Simard, 2006; made implicit as in
 //! Chetlur et al., 2014).
 
-mod image;
 mod output;
-mod window;
 
 use core::ops::Range;
 
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
+use crate::algo::image::{Sampling, Wanted, WindowSource};
 use crate::algo::{Extent, Region, Stage, by_group};
-use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::blocking::{Lanes, SPARE, TileShape};
 use crate::gemm::{Gemm, Memory, PackedWeights, Source};
 use crate::scratch::Scratch;
 use crate::simd::Isa;
-use image::WindowSource;
 use output::{DirectRows, StagedRows};
-pub(crate) use window::Window;
 
 /// What a convolution keeps from call to call.
 #[derive(Clone, Debug)]
@@ -48,34 +44,33 @@ impl<T: Element> Weights<T> {
 /// The stage: a convolution of inputs of one size.
 pub(crate) struct ImplicitGemm<'a, T> {
     pub(crate) product: Product<'a, T>,
-    pub(crate) window: &'a Window,
-    /// Output pixel `(y, x)` has its window at `(y, x) * step + origin`.
-    pub(crate) step: [usize; 2],
-    pub(crate) origin: [isize; 2],
-    pub(crate) mode: PaddingMode,
+    pub(crate) sampling: Sampling<'a>,
     /// Whether taps on zero padding may be left out: see [`Weights::may_skip_zeros`].
     pub(crate) skip_zeros: bool,
 }
 
 impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
     fn scratch_len(&self, extent: Extent) -> usize {
-        self.product.scratch_len(image::packed_len(self.window, self.step, self.pixel_step(), extent), extent)
+        let channels = self.sampling.window.channels_per_block();
+        self.product.scratch_len(self.sampling.packed_len(channels, self.wanted().pixel_step, extent), extent)
     }
 
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
         let in_channels = input.dim().0 / self.product.weights.packed.groups();
         let source = |group: usize, region: &Region| {
             let channels = group * in_channels..(group + 1) * in_channels;
-            WindowSource::new(self, input.slice_axis_move(Axis(0), Slice::from(channels)), region)
+            let image = input.slice_axis_move(Axis(0), Slice::from(channels));
+            WindowSource::new(self.sampling, image, region, self.wanted())
         };
         self.product.run(region, output, scratch, source);
     }
 }
 
 impl<T> ImplicitGemm<'_, T> {
-    /// Elements between neighbouring pixels in what is packed.
-    fn pixel_step(&self) -> usize {
-        self.product.lanes.pixel_step(self.step[1])
+    fn wanted(&self) -> Wanted {
+        let lanes = self.product.lanes;
+        let spare = if lanes == Lanes::Pixels { SPARE } else { 0 };
+        Wanted { pixel_step: lanes.pixel_step(self.sampling.step[1]), spare, skip_zeros: self.skip_zeros }
     }
 }
 

@@ -15,11 +15,11 @@ use core::ops::Range;
 
 use ndarray::{ArrayView3, s};
 
-use super::{ImplicitGemm, Window};
-use crate::algo::{Extent, Region};
+use super::window::Window;
+use super::{Extent, Region};
 use crate::config::PaddingMode;
 use crate::element::Element;
-use crate::gemm::blocking::{Lanes, SPARE};
+use crate::gemm::blocking::SPARE;
 use crate::gemm::{Runs, Sight, Source};
 use crate::kernels::copy::{CopyPlanes, Padded, copy_run, fill_run};
 use crate::simd::Simd;
@@ -40,23 +40,42 @@ impl<'a, T: Element> Image<'a, T> {
     }
 }
 
+/// How the pixels of an output see an input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sampling<'a> {
+    pub(crate) window: &'a Window,
+    /// Output pixel `(y, x)` has its window at `(y, x) * step + origin`.
+    pub(crate) step: [usize; 2],
+    pub(crate) origin: [isize; 2],
+    pub(crate) mode: PaddingMode,
+}
+
+/// What a kernel asks of the pixels that it reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// Elements between neighbouring pixels of an output row.
+    pub(crate) pixel_step: usize,
+    /// Elements behind the last pixel that may be read.
+    pub(crate) spare: usize,
+    /// Whether taps on zero padding are left out.
+    pub(crate) skip_zeros: bool,
+}
+
 /// The [`Source`] that an image is: the pixels of one region under the taps of a window.
 pub(crate) struct WindowSource<'a, T> {
     image: Image<'a, T>,
-    window: &'a Window,
-    step: [usize; 2],
-    mode: PaddingMode,
+    sampling: Sampling<'a>,
     /// Input position under offset 0 for the region's first pixel.
     origin: [isize; 2],
     /// Rows and columns of the region.
     size: [usize; 2],
-    /// Elements from one row, and one pixel, to the next in what is packed.
+    /// Elements from one row, and one pixel, to the next in what is read.
     pitch: usize,
     pixel_step: usize,
-    /// What a channel takes when it is packed.
-    channel_len: usize,
-    /// Whether the image itself is what would be packed.
-    direct: bool,
+    /// From one channel to the next.
+    distance: usize,
+    /// Where the image itself is what is read: the place of the first pixel under the first tap.
+    direct: Option<usize>,
     /// Whether taps of some pixels are left out.
     leaves_out: bool,
 }
@@ -84,59 +103,69 @@ impl Reading {
     }
 }
 
-/// Elements that packing a block of taps takes at most, for a region of this size or a smaller one.
-pub(super) fn packed_len(window: &Window, step: [usize; 2], pixel_step: usize, extent: Extent) -> usize {
-    let rows: usize = Strips::new(&window.rows, step[0], extent.rows).map(|strip| strip.len).sum();
-    let columns = |size: usize| {
-        let strips = column_strips(window, step[1], pixel_step, size);
-        let (count, pitch) = strips.fold((0, 0), |(count, pitch), strip| (count + 1, strip.len.max(pitch)));
-        count * pitch
-    };
-    // Smaller regions may need more strips: down to the distances at which taps cease to share them.
-    let distances = Strips::new(&window.columns, step[1] / pixel_step, usize::MAX).flat_map(|strip| strip.distances());
-    let smaller = distances.map(|distance| distance.div_ceil(pixel_step));
-    let smaller = smaller.filter(|&size| size < extent.columns).map(columns).max();
-    let columns = columns(extent.columns).max(smaller.unwrap_or(0));
-    window.channels_per_block() * (rows * columns + window.len() * SPARE) + SPARE
+impl Sampling<'_> {
+    /// Elements that packing some channels takes at most, for a region of this size or a smaller one.
+    pub(crate) fn packed_len(&self, channels: usize, pixel_step: usize, extent: Extent) -> usize {
+        let Sampling { window, step, .. } = self;
+        let rows: usize = Strips::new(&window.rows, step[0], extent.rows).map(|strip| strip.len).sum();
+        let columns = |size: usize| {
+            let strips = column_strips(window, step[1], pixel_step, size);
+            let (count, pitch) = strips.fold((0, 0), |(count, pitch), strip| (count + 1, strip.len.max(pitch)));
+            count * pitch
+        };
+        // Smaller regions may need more strips: down to the distances at which taps cease to share them.
+        let strips = Strips::new(&window.columns, step[1] / pixel_step, usize::MAX);
+        let smaller = strips.flat_map(|strip| strip.distances()).map(|distance| distance.div_ceil(pixel_step));
+        let smaller = smaller.filter(|&size| size < extent.columns).map(columns).max();
+        let columns = columns(extent.columns).max(smaller.unwrap_or(0));
+        channels * (rows * columns + window.len() * SPARE) + SPARE
+    }
 }
 
 impl<'a, T: Element> WindowSource<'a, T> {
-    pub(super) fn new(stage: &ImplicitGemm<'a, T>, image: ArrayView3<'a, T>, region: &Region) -> Self {
-        let start = [region.rows.start, region.columns.start];
-        let columns = region.columns.len();
-        let pixel_step = stage.pixel_step();
+    /// Of an image of the channels that are summed over, or of any others that are seen alike.
+    pub(crate) fn new(sampling: Sampling<'a>, image: ArrayView3<'a, T>, region: &Region, wanted: Wanted) -> Self {
+        let (start, size) = ([region.rows.start, region.columns.start], [region.rows.len(), region.columns.len()]);
+        let Sampling { window, step, origin, .. } = sampling;
         let mut source = WindowSource {
             image: Image::new(image),
-            window: stage.window,
-            step: stage.step,
-            mode: stage.mode,
-            origin: [0, 1].map(|axis| (start[axis] * stage.step[axis]) as isize + stage.origin[axis]),
-            size: [region.rows.len(), columns],
+            sampling,
+            origin: [0, 1].map(|axis| (start[axis] * step[axis]) as isize + origin[axis]),
+            size,
             pitch: 0,
-            pixel_step,
-            channel_len: 0,
-            direct: false,
+            pixel_step: wanted.pixel_step,
+            distance: 0,
+            direct: None,
             leaves_out: false,
         };
         let padding = source.touches_padding();
-        source.leaves_out = stage.skip_zeros && padding;
-        let readable = match stage.product.lanes {
-            Lanes::Channels => pixel_step == stage.step[1],
-            // Where memory ends too soon for whole vectors a block is packed after all, as pixels without gaps.
-            Lanes::Pixels => stage.window.len() == 1 && stage.step == [1, 1] && columns == source.image.width,
-        };
-        // Taps are told where their pixels lie in 32 bits.
-        let near = u32::try_from(stage.window.channels_per_block().saturating_mul(source.plane())).is_ok();
-        source.direct = readable && source.image.flat.is_some() && !padding && near;
-        source.pitch = if source.direct {
-            stage.step[0] * source.image.width
+        source.leaves_out = wanted.skip_zeros && padding;
+        source.direct = if padding { None } else { source.place_in_image(wanted.spare) };
+        if source.direct.is_some() {
+            (source.pitch, source.distance) = (step[0] * source.image.width, source.plane());
         } else {
-            let strips = column_strips(stage.window, stage.step[1], pixel_step, columns);
-            strips.map(|strip| strip.len).max().unwrap_or(columns)
-        };
-        source.channel_len =
-            source.strips().last().map_or(0, |(start, rows, _)| start + strip_len(rows.len, source.pitch));
+            let strips = column_strips(window, step[1], wanted.pixel_step, size[1]);
+            source.pitch = strips.map(|strip| strip.len).max().unwrap_or(size[1]);
+            source.distance =
+                source.strips().last().map_or(0, |(start, rows, _)| start + strip_len(rows.len, source.pitch));
+        }
         source
+    }
+
+    /// Where in the image the first pixel under the first tap lies, if the image can be read as it is. No tap sees padding.
+    fn place_in_image(&self, spare: usize) -> Option<usize> {
+        let Sampling { window, step, .. } = self.sampling;
+        let (flat, width) = (self.image.flat?, self.image.width);
+        let place = |pixel: [usize; 2], tap: [isize; 2]| {
+            let [y, x] = [0, 1].map(|axis| (self.origin[axis] + tap[axis]) as usize + (pixel[axis] - 1) * step[axis]);
+            y * width + x
+        };
+        let first = place([1, 1], [*window.rows.first()?, *window.columns.first()?]);
+        let last = place(self.size, [*window.rows.last()?, *window.columns.last()?]);
+        let behind = flat.len().checked_sub(self.plane())? + last + 1 + spare;
+        // Taps are told where their pixels lie in 32 bits.
+        let near = u32::try_from(window.channels_per_block().saturating_mul(self.plane())).is_ok();
+        (self.pixel_step == step[1] && near && behind <= flat.len()).then_some(first)
     }
 
     /// Elements of a channel of the image.
@@ -145,12 +174,12 @@ impl<'a, T: Element> WindowSource<'a, T> {
     }
 
     fn offsets(&self, axis: usize) -> &'a [isize] {
-        if axis == 0 { &self.window.rows } else { &self.window.columns }
+        if axis == 0 { &self.sampling.window.rows } else { &self.sampling.window.columns }
     }
 
     /// The taps along an axis, in ascending order, under which a position of the region reads inside the image.
     fn inside(&self, axis: usize, position: usize) -> Range<usize> {
-        let first = self.origin[axis] + (position * self.step[axis]) as isize;
+        let first = self.origin[axis] + (position * self.sampling.step[axis]) as isize;
         let size = if axis == 0 { self.image.height } else { self.image.width } as isize;
         let below = |limit: isize| self.offsets(axis).iter().take_while(|&offset| first + offset < limit).count();
         below(0)..below(size)
@@ -186,8 +215,9 @@ impl<'a, T: Element> WindowSource<'a, T> {
 
     /// The strips that the taps see of a channel, those of the columns first, each with where it begins.
     fn strips(&self) -> impl Iterator<Item = (usize, Strip<'a>, Strip<'a>)> + use<'a, T> {
-        let columns = column_strips(self.window, self.step[1], self.pixel_step, self.size[1]);
-        let (rows, step, size, pitch) = (&self.window.rows, self.step[0], self.size[0], self.pitch);
+        let Sampling { window, step, .. } = self.sampling;
+        let columns = column_strips(window, step[1], self.pixel_step, self.size[1]);
+        let (rows, step, size, pitch) = (&window.rows, step[0], self.size[0], self.pitch);
         let pairs =
             columns.flat_map(move |columns| Strips::new(rows, step, size).map(move |strip| (strip, columns.clone())));
         pairs.scan(0, move |end, (rows, columns)| {
@@ -207,7 +237,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
         columns: &Reading,
         data: &mut [T],
     ) {
-        match (self.mode, self.image.flat) {
+        match (self.sampling.mode, self.image.flat) {
             (PaddingMode::Zeros, Some(flat)) => {
                 let width = self.image.width;
                 let seen = !columns.inside.is_empty() && !rows.inside.is_empty();
@@ -219,12 +249,12 @@ impl<'a, T: Element> WindowSource<'a, T> {
                     from: if seen { &flat[first..] } else { &[] },
                     from_pitch: [self.plane(), rows.step * width, columns.step],
                     to: data,
-                    to_pitch: [self.channel_len, self.pitch],
+                    to_pitch: [self.distance, self.pitch],
                 }
                 .run(simd);
             }
             _ => {
-                for (channel, at) in channels.zip((0..).step_by(self.channel_len)) {
+                for (channel, at) in channels.zip((0..).step_by(self.distance)) {
                     self.pack_rows(simd, channel, rows, columns, &mut data[at..]);
                 }
             }
@@ -238,7 +268,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
             let to = &mut data[row * self.pitch..][..columns.len];
             let y = rows.first + (row * rows.step) as isize;
             let inside = rows.inside.contains(&row);
-            let y = if inside { Some(y.unsigned_abs()) } else { self.mode.source(y, self.image.height) };
+            let y = if inside { Some(y.unsigned_abs()) } else { self.sampling.mode.source(y, self.image.height) };
             let Some(y) = y else {
                 fill_run(simd, to, columns.len);
                 continue;
@@ -257,7 +287,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
             }
             for column in columns.outside() {
                 let x = columns.first + (column * columns.step) as isize;
-                to[column] = self.mode.source(x, self.image.width).map_or(T::ZERO, |x| row[x]);
+                to[column] = self.sampling.mode.source(x, self.image.width).map_or(T::ZERO, |x| row[x]);
             }
         }
     }
@@ -285,12 +315,12 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
     }
 
     fn channel_taps(&self) -> usize {
-        self.window.len()
+        self.sampling.window.len()
     }
 
     fn offsets(&self, offsets: &mut [u32]) {
-        let Window { rows, columns, .. } = self.window;
-        if self.direct {
+        let Window { rows, columns, .. } = self.sampling.window;
+        if self.direct.is_some() {
             let places = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
             for (offset, (row, column)) in offsets.iter_mut().zip(places) {
                 *offset = ((row - rows[0]) * self.image.width as isize + column - columns[0]) as u32;
@@ -299,7 +329,7 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         }
         for (start, rows, columns) in self.strips() {
             for (row, shift) in rows.taps() {
-                let (first, start) = (row * self.window.columns.len(), start + shift * self.pitch);
+                let (first, start) = (row * self.sampling.window.columns.len(), start + shift * self.pitch);
                 for (column, ahead) in columns.taps() {
                     offsets[first + column] = (start + ahead) as u32;
                 }
@@ -307,33 +337,22 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         }
     }
 
-    fn distance(&self, in_place: bool) -> usize {
-        if in_place { self.plane() } else { self.channel_len }
+    fn distance(&self) -> usize {
+        self.distance
     }
 
-    fn in_place(&self, taps: Range<usize>, spare: usize) -> Option<&[T]> {
-        if !self.direct {
-            return None;
-        }
-        let Window { rows, columns, .. } = self.window;
-        let channels = taps.start / self.window.len()..taps.end.div_ceil(self.window.len());
-        // No tap sees padding, so the first one's place is in the image.
-        let first = (self.origin[0] + rows[0]) * self.image.width as isize + self.origin[1] + columns[0];
-        let memory = &self.image.flat?[channels.start * self.plane() + first as usize..];
-        let last =
-            (rows[rows.len() - 1] - rows[0]) * self.image.width as isize + columns[columns.len() - 1] - columns[0];
-        let pixels = (self.size[0] - 1) * self.pitch + (self.size[1] - 1) * self.pixel_step + 1;
-        let wanted = channels.len().checked_sub(1)? * self.plane() + last as usize + pixels + spare;
-        (wanted <= memory.len()).then_some(memory)
+    fn in_place(&self, first_channel: usize) -> Option<&[T]> {
+        let place = self.direct?;
+        Some(&self.image.flat?[first_channel * self.plane() + place..])
     }
 
     #[inline(always)]
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, data: &mut [T]) {
-        let first = taps.start / self.window.len();
+        let first = taps.start / self.sampling.window.len();
         // Channels with the same rows of taps: at most a part of one, whole ones, and a part of one.
         let mut spans = [const { (0..0, 0..0) }; 3];
-        let (mut count, width) = (0, self.window.columns.len());
-        for (channel, taps) in self.window.channels(taps) {
+        let (mut count, width) = (0, self.sampling.window.columns.len());
+        for (channel, taps) in self.sampling.window.channels(taps) {
             let rows = taps.start / width..taps.end.div_ceil(width);
             match spans[..count].last_mut() {
                 Some((channels, same)) if *same == rows => channels.end = channel + 1,
@@ -347,7 +366,7 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
             let columns = self.read(1, &columns);
             for (channels, seen) in &spans[..count] {
                 let Some((before, rows)) = rows.seen_by(seen, self.size[0]) else { continue };
-                let at = (channels.start - first) * self.channel_len + start + before * self.pitch;
+                let at = (channels.start - first) * self.distance + start + before * self.pitch;
                 self.pack_channels(simd, channels.clone(), &self.read(0, &rows), &columns, &mut data[at..]);
             }
         }
@@ -360,7 +379,7 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         // Taps are in ascending order: the first pixel loses the first ones, the last pixel the last ones.
         let [rows, columns] = [runs, pixels].map(|range| (range.start, range.end - 1));
         Some(Sight {
-            width: self.window.columns.len(),
+            width: self.sampling.window.columns.len(),
             rows: self.inside(0, rows.1).start..self.inside(0, rows.0).end,
             columns: self.inside(1, columns.1).start..self.inside(1, columns.0).end,
             whole: self.inside(1, columns.0).start..self.inside(1, columns.1).end,
