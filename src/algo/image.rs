@@ -168,6 +168,21 @@ impl<'a, T: Element> WindowSource<'a, T> {
         (self.pixel_step == step[1] && near && behind <= flat.len()).then_some(first)
     }
 
+    /// The image's memory, its rows and columns, and the input position under the first tap for the region's first pixel: if it can be read as it
+    /// is but for padding of zeros.
+    pub(crate) fn bare(&self) -> Option<(&'a [T], [usize; 2], [isize; 2])> {
+        let Window { rows, columns, .. } = self.sampling.window;
+        let first = [*rows.first()?, *columns.first()?];
+        let zeros = self.sampling.mode == PaddingMode::Zeros || self.direct.is_some();
+        let Image { flat, height, width, .. } = self.image;
+        Some((flat.filter(|_| zeros)?, [height, width], [0, 1].map(|axis| self.origin[axis] + first[axis])))
+    }
+
+    /// Elements from the pixels of one row to those of the next.
+    pub(crate) fn pitch(&self) -> usize {
+        self.pitch
+    }
+
     /// Elements of a channel of the image.
     fn plane(&self) -> usize {
         self.image.height * self.image.width

@@ -5,6 +5,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod deformable;
+pub(crate) mod depthwise;
 pub(crate) mod image;
 pub(crate) mod implicit_gemm;
 pub(crate) mod transposed;

@@ -66,6 +66,16 @@ impl Window {
         self.rows.len() * self.columns.len()
     }
 
+    /// Rows from one row of taps to the next one, where that is always the same.
+    pub(crate) fn row_step(&self) -> usize {
+        step(&self.rows)
+    }
+
+    /// Columns from one column of taps to the next one, where that is always the same.
+    pub(crate) fn column_step(&self) -> usize {
+        step(&self.columns)
+    }
+
     /// Most channels that a block has taps of.
     pub(crate) fn channels_per_block(&self) -> usize {
         self.channels_per_block
@@ -85,6 +95,10 @@ impl Window {
             (channel, within(taps.start)..within(taps.end))
         })
     }
+}
+
+fn step(offsets: &[isize]) -> usize {
+    offsets.get(1).map_or(1, |offset| (offset - offsets[0]).unsigned_abs())
 }
 
 #[cfg(test)]

@@ -119,6 +119,13 @@ impl Lists {
     pub(crate) fn start(&mut self, keep: bool) {
         (self.keep, self.filled) = (keep, false);
     }
+
+    /// The [`offsets`](Source::offsets) of a source.
+    pub(crate) fn offsets_of<T: Copy>(&mut self, source: &impl Source<T>) -> &[u32] {
+        self.offsets.resize(source.channel_taps(), 0);
+        source.offsets(&mut self.offsets);
+        &self.offsets
+    }
 }
 
 /// Working memory of a [`Gemm`].

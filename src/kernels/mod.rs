@@ -3,6 +3,8 @@
 pub(crate) mod axpy;
 pub(crate) mod channel_tile;
 pub(crate) mod copy;
+pub(crate) mod image_tile;
 pub(crate) mod pixel_tile;
+pub(crate) mod planes;
 pub(crate) mod tile;
 pub(crate) mod transpose;

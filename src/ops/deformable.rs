@@ -11,7 +11,7 @@ use crate::element::Float;
 use crate::error::{Axis, Error};
 use crate::geometry::{self, Problem};
 use crate::parallel;
-use crate::plan::ConvolutionPlan;
+use crate::plan::ProductPlan;
 use crate::scratch::Workspace;
 use crate::simd::Isa;
 use crate::tensors::DeformInput;
@@ -44,7 +44,7 @@ use crate::tensors::DeformInput;
 pub struct DeformConv2dLayer<T> {
     config: Conv2d,
     isa: Isa,
-    plan: ConvolutionPlan<T>,
+    plan: ProductPlan<T>,
     activation: Activation<T>,
 }
 
@@ -79,7 +79,7 @@ impl<T: Float> DeformConv2dLayer<T> {
         check::weight("weight", config, weight.dim())?;
         let bias = check::bias(config, bias)?;
         options.activation.validate(config.out_channels)?;
-        let plan = ConvolutionPlan::new(config, options.isa, weight.view(), bias);
+        let plan = ProductPlan::new(config, options.isa, weight.view(), bias);
         Ok(DeformConv2dLayer { config: *config, isa: options.isa, plan, activation: options.activation })
     }
 

@@ -100,7 +100,8 @@ impl<T: Element> Operation<T> for Conv2dLayer<T> {
         workspace: &mut Workspace<T>,
     ) {
         let macs = problem.convolution_macs(&self.config);
-        let schedule = demand::<T>(&self.config, problem, self.isa, [1, 1], macs).schedule(parallel::threads());
+        let demand = demand::<T>(&self.config, problem, self.isa, [1, 1], macs);
+        let schedule = self.plan.schedule(&demand, parallel::threads());
         let stage = self.plan.stage(problem, &self.activation, schedule.lanes);
         drive(&stage, input, output, schedule, workspace);
     }

@@ -6,12 +6,26 @@ use crate::config::Conv2d;
 use crate::gemm::blocking::TileShape;
 use crate::plan::recipe::{PhaseProduct, Product, Recipe};
 
-/// For a standard or a deformable convolution.
+/// Products of input and output channels of a group up to which it is convolved directly. A matrix product keeps an input vector in a register for
+/// up to eight output channels; with so few that is worth less than what it takes to set it up.
+const DIRECT: usize = 4;
+
+/// For a standard convolution.
 pub(crate) fn convolution(config: &Conv2d, shape: TileShape) -> Recipe {
-    Recipe::ImplicitGemm(Product {
+    let group = [config.in_channels / config.groups, config.out_channels / config.groups];
+    if group[0] * group[1] <= DIRECT {
+        let window = Window::dense(config.kernel, config.dilation, group[0]);
+        return Recipe::Depthwise { window, group };
+    }
+    Recipe::ImplicitGemm(product(config, shape))
+}
+
+/// For a convolution of pixels from anywhere.
+pub(crate) fn product(config: &Conv2d, shape: TileShape) -> Product {
+    Product {
         panels: shape.panels(config.out_channels / config.groups),
         window: Window::dense(config.kernel, config.dilation, config.in_channels / config.groups),
-    })
+    }
 }
 
 /// For a transposed convolution.

@@ -1,13 +1,15 @@
 //! From recipes to plans: weights in the order in which they will be read.
 
-use ndarray::ArrayView4;
+use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3};
 
 use crate::activation::Activation;
+use crate::algo::depthwise::{self, Depthwise};
 use crate::algo::image::Sampling;
 use crate::algo::implicit_gemm::{self, ImplicitGemm, Weights};
 use crate::algo::transposed::borders::Borders;
 use crate::algo::transposed::{Phase, Transposed};
 use crate::algo::window::Window;
+use crate::algo::{Extent, Region, Schedule, Stage};
 use crate::config::{Conv2d, PaddingMode};
 use crate::element::Element;
 use crate::gemm::PackedWeights;
@@ -15,11 +17,20 @@ use crate::gemm::blocking::{Lanes, TileShape};
 use crate::geometry::Problem;
 use crate::plan::choose;
 use crate::plan::recipe::{Product, Recipe};
+use crate::plan::schedule::Demand;
+use crate::scratch::Scratch;
 use crate::simd::Isa;
 
-/// A standard or deformable convolution with its weights.
+/// A convolution with its weights.
 #[derive(Clone, Debug)]
-pub(crate) struct ConvolutionPlan<T> {
+pub(crate) enum ConvolutionPlan<T> {
+    Product(ProductPlan<T>),
+    Depthwise(depthwise::Weights<T>),
+}
+
+/// A convolution as a matrix product, with its weights.
+#[derive(Clone, Debug)]
+pub(crate) struct ProductPlan<T> {
     window: Window,
     weights: Weights<T>,
     skip_zeros: bool,
@@ -27,9 +38,81 @@ pub(crate) struct ConvolutionPlan<T> {
 
 impl<T: Element> ConvolutionPlan<T> {
     pub(crate) fn new(config: &Conv2d, isa: Isa, weight: ArrayView4<'_, T>, bias: Option<Vec<T>>) -> Self {
-        let Recipe::ImplicitGemm(product) = choose::convolution(config, TileShape::of::<T>(isa)) else {
-            unreachable!("a convolution is one product");
-        };
+        match choose::convolution(config, TileShape::of::<T>(isa)) {
+            Recipe::ImplicitGemm(product) => {
+                ConvolutionPlan::Product(ProductPlan::of_product(product, config, isa, weight, bias))
+            }
+            Recipe::Depthwise { window, group } => {
+                let taps = weight.iter().copied().collect();
+                ConvolutionPlan::Depthwise(depthwise::Weights::new(isa, window, group, taps, bias))
+            }
+            Recipe::Phases(_) => unreachable!("only a transposed convolution has phases"),
+        }
+    }
+
+    /// How the work is cut.
+    pub(crate) fn schedule(&self, demand: &Demand, threads: usize) -> Schedule {
+        match self {
+            ConvolutionPlan::Product(_) => demand.schedule(threads),
+            ConvolutionPlan::Depthwise(_) => demand.schedule_planes(threads),
+        }
+    }
+
+    /// The stage for inputs of the problem's size.
+    pub(crate) fn stage<'a>(
+        &'a self,
+        problem: &Problem,
+        activation: &'a Activation<T>,
+        lanes: Lanes,
+    ) -> ConvolutionStage<'a, T> {
+        let origin = problem.pads.begins().map(|pad| -(pad as isize));
+        match self {
+            ConvolutionPlan::Product(plan) => {
+                ConvolutionStage::Product(plan.stage_at(problem.stride, origin, problem.mode, activation, lanes))
+            }
+            ConvolutionPlan::Depthwise(weights) => {
+                let sampling = Sampling { window: &weights.window, step: problem.stride, origin, mode: problem.mode };
+                ConvolutionStage::Depthwise(Depthwise { weights, activation, sampling })
+            }
+        }
+    }
+}
+
+/// The stage of either plan.
+pub(crate) enum ConvolutionStage<'a, T> {
+    Product(ImplicitGemm<'a, T>),
+    Depthwise(Depthwise<'a, T>),
+}
+
+impl<T: Element> Stage<T> for ConvolutionStage<'_, T> {
+    fn scratch_len(&self, extent: Extent) -> usize {
+        match self {
+            ConvolutionStage::Product(stage) => stage.scratch_len(extent),
+            ConvolutionStage::Depthwise(stage) => stage.scratch_len(extent),
+        }
+    }
+
+    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
+        match self {
+            ConvolutionStage::Product(stage) => stage.run(input, region, output, scratch),
+            ConvolutionStage::Depthwise(stage) => stage.run(input, region, output, scratch),
+        }
+    }
+}
+
+impl<T: Element> ProductPlan<T> {
+    /// Always a product: for convolutions whose pixels come from elsewhere.
+    pub(crate) fn new(config: &Conv2d, isa: Isa, weight: ArrayView4<'_, T>, bias: Option<Vec<T>>) -> Self {
+        Self::of_product(choose::product(config, TileShape::of::<T>(isa)), config, isa, weight, bias)
+    }
+
+    fn of_product(
+        product: Product,
+        config: &Conv2d,
+        isa: Isa,
+        weight: ArrayView4<'_, T>,
+        bias: Option<Vec<T>>,
+    ) -> Self {
         let taps = config.in_channels / config.groups * product.window.len();
         let rows = config.out_channels / config.groups;
         let weight = weight.as_standard_layout();
@@ -47,22 +130,11 @@ impl<T: Element> ConvolutionPlan<T> {
     ) -> Self {
         let packed = PackedWeights::new(groups, panels, window.block_ends().to_vec(), weight);
         let weights = Weights { isa, packed, bias };
-        ConvolutionPlan { window, skip_zeros: weights.may_skip_zeros(), weights }
+        ProductPlan { window, skip_zeros: weights.may_skip_zeros(), weights }
     }
 
     pub(crate) fn weights(&self) -> &Weights<T> {
         &self.weights
-    }
-
-    /// The stage for inputs of the problem's size.
-    pub(crate) fn stage<'a>(
-        &'a self,
-        problem: &Problem,
-        activation: &'a Activation<T>,
-        lanes: Lanes,
-    ) -> ImplicitGemm<'a, T> {
-        let origin = problem.pads.begins().map(|pad| -(pad as isize));
-        self.stage_at(problem.stride, origin, problem.mode, activation, lanes)
     }
 
     fn stage_at<'a>(
@@ -83,7 +155,7 @@ impl<T: Element> ConvolutionPlan<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct TransposedPlan<T> {
     isa: Isa,
-    phases: Vec<([usize; 2], ConvolutionPlan<T>)>,
+    phases: Vec<([usize; 2], ProductPlan<T>)>,
     bias: Option<Vec<T>>,
     finite: bool,
     /// For [`Borders`], where they are needed.
@@ -107,12 +179,12 @@ impl<T: Element> TransposedPlan<T> {
         let phases = recipes.into_iter().map(|phase| {
             let len = phase.positions.len();
             let of_phase = |group: usize, row: usize, tap: usize| at(group, tap / len, row, phase.positions[tap % len]);
-            let plan = ConvolutionPlan::from_product(phase.product, isa, groups, bias.clone(), of_phase);
+            let plan = ProductPlan::from_product(phase.product, isa, groups, bias.clone(), of_phase);
             (phase.residues, plan)
         });
         let phases: Vec<_> = phases.collect();
         // Every tap belongs to a phase.
-        let finite = phases.iter().all(|(_, plan): &(_, ConvolutionPlan<T>)| plan.weights.packed.finite());
+        let finite = phases.iter().all(|(_, plan): &(_, ProductPlan<T>)| plan.weights.packed.finite());
         let borders = (!finite || config.padding_mode != PaddingMode::Zeros).then(|| {
             let channels = (0..groups).flat_map(|group| (0..in_channels).map(move |channel| (group, channel)));
             let columns = channels.flat_map(|(group, channel)| (0..taps).map(move |tap| (group, channel, tap)));
@@ -129,7 +201,7 @@ impl<T: Element> TransposedPlan<T> {
         activation: &'a Activation<T>,
         lanes: Lanes,
     ) -> Transposed<'a, T, ImplicitGemm<'a, T>> {
-        let phase = |(residues, plan): &'a ([usize; 2], ConvolutionPlan<T>)| Phase {
+        let phase = |(residues, plan): &'a ([usize; 2], ProductPlan<T>)| Phase {
             residues: *residues,
             stage: plan.stage_at([1, 1], [0, 0], PaddingMode::Zeros, &Activation::None, lanes),
         };

@@ -11,4 +11,4 @@ pub(crate) mod lower;
 pub(crate) mod recipe;
 pub(crate) mod schedule;
 
-pub(crate) use lower::{ConvolutionPlan, TransposedPlan};
+pub(crate) use lower::{ConvolutionPlan, ProductPlan, TransposedPlan};

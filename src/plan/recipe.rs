@@ -26,6 +26,12 @@ pub(crate) struct PhaseProduct {
 pub(crate) enum Recipe {
     /// One implicit matrix product.
     ImplicitGemm(Product),
+    /// Directly, each output channel by itself.
+    Depthwise {
+        window: Window,
+        /// Input and output channels of a group.
+        group: [usize; 2],
+    },
     /// One implicit matrix product for each phase of the output that any tap reaches.
     Phases(Vec<PhaseProduct>),
 }

@@ -33,6 +33,8 @@ const STAGE: usize = 16;
 const SERIAL_MACS: u64 = 200_000;
 /// Bytes of working memory that a region may take: they stay in a second-level cache of 1 MiB along with what streams through it.
 const REGION_BYTES: usize = 512 << 10;
+/// Bytes that a region may see of a channel that is convolved for itself.
+const PLANE_BYTES: usize = 96 << 10;
 
 /// The taps that a pixel sees.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +87,8 @@ pub(crate) struct Demand {
     pub(crate) shape: TileShape,
     /// Elements of working memory that a region may take.
     pub(crate) memory: usize,
+    /// And where each channel is for itself, the pixels that a channel of it sees.
+    pub(crate) plane_memory: usize,
     /// Pixels that a region may have.
     pub(crate) pixel_limit: usize,
     /// Multiply-adds of the batch.
@@ -94,6 +98,11 @@ pub(crate) struct Demand {
 /// Elements of working memory that a region may take.
 pub(crate) const fn region_memory<T>() -> usize {
     REGION_BYTES / size_of::<T>()
+}
+
+/// Elements that a region may see of a channel that is convolved for itself.
+pub(crate) const fn plane_memory<T>() -> usize {
+    PLANE_BYTES / size_of::<T>()
 }
 
 /// A candidate: the size of a region in pixels of a phase, and into how many pieces the channels are split.
@@ -139,6 +148,34 @@ impl Demand {
             rows: (cut.rows * self.phases[0]).min(self.output[0]),
             columns: (cut.columns * self.phases[1]).min(self.output[1]),
             lanes: cut.lanes,
+        };
+        Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
+    }
+
+    /// The schedule of work that is bound by memory, with each channel for itself: bands of rows that stay in cache, as even as can be.
+    pub(crate) fn schedule_planes(&self, threads: usize) -> Schedule {
+        let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
+        let [rows, all] = self.phase_sizes();
+        let memory =
+            |rows: usize, columns: usize| self.taps.channels * self.taps.packed(0, rows) * self.taps.packed(1, columns);
+        let mut columns = all;
+        while memory(1, columns) > self.plane_memory && columns > 2 * self.shape.lanes {
+            columns = columns.div_ceil(2).next_multiple_of(self.shape.lanes);
+        }
+        let [one, two] = [1, 2].map(|rows| memory(rows, columns));
+        let most = (self.plane_memory.saturating_sub(one) / (two - one).max(1) + 1).min(rows);
+        let splits = if self.batch < threads { self.units.count().min(threads) } else { 1 };
+        let others = self.batch.max(1) * splits;
+        // A thread has as many bands as any other.
+        let even = threads.div_ceil(others);
+        let bands = rows.div_ceil(most).next_multiple_of(even).min(rows);
+        let schedule = Schedule {
+            workers: 1,
+            units: self.units,
+            splits,
+            rows: rows.div_ceil(bands),
+            columns,
+            lanes: Lanes::Pixels,
         };
         Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
     }
@@ -245,6 +282,7 @@ mod tests {
             column_step: 1,
             shape,
             memory: region_memory::<f32>(),
+            plane_memory: plane_memory::<f32>(),
             pixel_limit: usize::MAX,
             macs,
         }

@@ -13,7 +13,7 @@ token!(
 );
 
 vectors!(
-    Neon, "neon", f32, float32x4_t, 4, groups of 4, registers 32, panel 2, rows 8,
+    Neon, "neon", f32, float32x4_t, 4, masks uint32x4_t, groups of 4, registers 32, panel 2, rows 8,
     splat vdupq_n_f32,
     load |from: &[f32]| {
         let from: &[f32; 4] = from.first_chunk().expect("a whole vector");
@@ -43,6 +43,12 @@ vectors!(
         unsafe { vst1q_f32(whole.as_mut_ptr(), vector) };
         to.copy_from_slice(&whole[..to.len()]);
     },
+    mask |from: usize, to: usize| {
+        let lanes: [u32; 4] = core::array::from_fn(|lane| if (from..to).contains(&lane) { u32::MAX } else { 0 });
+        // SAFETY: four elements are read, and `lanes` has four.
+        unsafe { vld1q_u32(lanes.as_ptr()) }
+    },
+    keep |vector, mask| vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(vector), mask)),
     zip_groups |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
     split_groups |a, b| (a, b),
     prefetch |_: &[f32], _| (),
@@ -51,7 +57,7 @@ vectors!(
 );
 
 vectors!(
-    Neon, "neon", f64, float64x2_t, 2, groups of 2, registers 32, panel 2, rows 8,
+    Neon, "neon", f64, float64x2_t, 2, masks uint64x2_t, groups of 2, registers 32, panel 2, rows 8,
     splat vdupq_n_f64,
     load |from: &[f64]| {
         let from: &[f64; 2] = from.first_chunk().expect("a whole vector");
@@ -81,6 +87,12 @@ vectors!(
         unsafe { vst1q_f64(whole.as_mut_ptr(), vector) };
         to.copy_from_slice(&whole[..to.len()]);
     },
+    mask |from: usize, to: usize| {
+        let lanes: [u64; 2] = core::array::from_fn(|lane| if (from..to).contains(&lane) { u64::MAX } else { 0 });
+        // SAFETY: two elements are read, and `lanes` has two.
+        unsafe { vld1q_u64(lanes.as_ptr()) }
+    },
+    keep |vector, mask| vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(vector), mask)),
     zip_groups |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
     split_groups |a, b| (a, b),
     prefetch |_: &[f64], _| (),

@@ -49,6 +49,8 @@ pub trait Simd<T: Copy>: Copy {
     const TILE_ROWS: usize;
     /// A vector.
     type Vector: Copy;
+    /// A choice of lanes.
+    type Mask: Copy;
 
     /// Runs a kernel as a function of its own, compiled for this instruction set. A kernel made of many large parts compiles in a fraction
     /// of the time if it calls them so.
@@ -65,6 +67,10 @@ pub trait Simd<T: Copy>: Copy {
     fn load_partial(self, from: &[T]) -> Self::Vector;
     /// The first lanes of the vector, as many as the slice has elements.
     fn store_partial(self, vector: Self::Vector, to: &mut [T]);
+    /// The lanes `from..to`.
+    fn mask(self, from: usize, to: usize) -> Self::Mask;
+    /// Zero in all lanes but the chosen ones.
+    fn keep(self, vector: Self::Vector, mask: Self::Mask) -> Self::Vector;
     /// Interleaves two vectors, group by group: `a[0], b[0], a[1], b[1]` and so on; first the lower halves of all groups.
     fn zip_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
     /// The groups 0, 2 and so on of two vectors, one vector's behind the other's; then the groups 1, 3 and so on.
@@ -229,10 +235,11 @@ pub(crate) use token;
 /// token's target features; this is the one place that calls such functions.
 macro_rules! vectors {
     (
-        $token:ty, $features:literal, $element:ty, $vector:ty, $lanes:literal,
+        $token:ty, $features:literal, $element:ty, $vector:ty, $lanes:literal, masks $mask_type:ty,
         groups of $group:literal, registers $registers:literal, panel $panel:literal, rows $rows:literal,
         splat $splat:expr, load $load:expr, load_even $load_even:expr, store $store:expr,
         load_partial $load_partial:expr, store_partial $store_partial:expr,
+        mask $mask:expr, keep $keep:expr,
         zip_groups $zip:expr, split_groups $split:expr, prefetch $prefetch:expr,
         add $add:expr, fma $fma:expr $(,)?
     ) => {
@@ -244,6 +251,7 @@ macro_rules! vectors {
             const CHANNEL_TILES: bool = true;
             const TILE_ROWS: usize = $rows;
             type Vector = $vector;
+            type Mask = $mask_type;
 
             #[inline(always)]
             fn call<K: $crate::simd::Kernel<$element>>(self, kernel: K) -> K::Output {
@@ -262,6 +270,8 @@ macro_rules! vectors {
             vectors!(@op $features, $store, store(vector: $vector, to: &mut [$element]) -> ());
             vectors!(@op $features, $load_partial, load_partial(from: &[$element]) -> $vector);
             vectors!(@op $features, $store_partial, store_partial(vector: $vector, to: &mut [$element]) -> ());
+            vectors!(@op $features, $mask, mask(from: usize, to: usize) -> $mask_type);
+            vectors!(@op $features, $keep, keep(vector: $vector, mask: $mask_type) -> $vector);
             vectors!(@op $features, $zip, zip_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $split, split_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $prefetch, prefetch(slice: &[$element], index: usize) -> ());

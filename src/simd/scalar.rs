@@ -19,6 +19,7 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     const CHANNEL_TILES: bool = false;
     const TILE_ROWS: usize = 4;
     type Vector = [T; LANES];
+    type Mask = [bool; LANES];
 
     #[inline(never)]
     fn call<K: Kernel<T>>(self, kernel: K) -> K::Output {
@@ -56,6 +57,16 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     #[inline(always)]
     fn store_partial(self, vector: Self::Vector, to: &mut [T]) {
         to.copy_from_slice(&vector[..to.len()]);
+    }
+
+    #[inline(always)]
+    fn mask(self, from: usize, to: usize) -> Self::Mask {
+        core::array::from_fn(|lane| (from..to).contains(&lane))
+    }
+
+    #[inline(always)]
+    fn keep(self, vector: Self::Vector, mask: Self::Mask) -> Self::Vector {
+        core::array::from_fn(|lane| if mask[lane] { vector[lane] } else { T::ZERO })
     }
 
     #[inline(always)]

@@ -18,7 +18,7 @@ token!(
 );
 
 vectors!(
-    Avx2, "avx2,fma", f32, __m256, 8, groups of 4, registers 16, panel 2, rows 4,
+    Avx2, "avx2,fma", f32, __m256, 8, masks __m256i, groups of 4, registers 16, panel 2, rows 4,
     splat _mm256_set1_ps,
     load |from: &[f32]| {
         let from: &[f32; 8] = from.first_chunk().expect("a whole vector");
@@ -48,6 +48,8 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), mask, vector) }
     },
+    mask |from, to| _mm256_andnot_si256(first_of_8(from), first_of_8(to)),
+    keep |vector, mask| _mm256_and_ps(vector, _mm256_castsi256_ps(mask)),
     zip_groups |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
     prefetch |slice: &[f32], index| prefetch(slice, index),
@@ -56,7 +58,7 @@ vectors!(
 );
 
 vectors!(
-    Avx2, "avx2,fma", f64, __m256d, 4, groups of 2, registers 16, panel 2, rows 4,
+    Avx2, "avx2,fma", f64, __m256d, 4, masks __m256i, groups of 2, registers 16, panel 2, rows 4,
     splat _mm256_set1_pd,
     load |from: &[f64]| {
         let from: &[f64; 4] = from.first_chunk().expect("a whole vector");
@@ -84,6 +86,8 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm256_maskstore_pd(to.as_mut_ptr(), mask, vector) }
     },
+    mask |from, to| _mm256_andnot_si256(first_of_4(from), first_of_4(to)),
+    keep |vector, mask| _mm256_and_pd(vector, _mm256_castsi256_pd(mask)),
     zip_groups |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
     prefetch |slice: &[f64], index| prefetch(slice, index),
@@ -108,7 +112,7 @@ fn first_of_4(count: usize) -> __m256i {
 }
 
 vectors!(
-    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f32, __m512, 16, groups of 4, registers 32, panel 2, rows 8,
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f32, __m512, 16, masks u16, groups of 4, registers 32, panel 2, rows 8,
     splat _mm512_set1_ps,
     load |from: &[f32]| {
         let from: &[f32; 16] = from.first_chunk().expect("a whole vector");
@@ -137,6 +141,8 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), mask, vector) }
     },
+    mask |from, to| first_lanes(to) & !first_lanes(from),
+    keep |vector, mask| _mm512_maskz_mov_ps(mask, vector),
     zip_groups |a, b| (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)),
     prefetch |slice: &[f32], index| prefetch(slice, index),
@@ -145,7 +151,7 @@ vectors!(
 );
 
 vectors!(
-    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f64, __m512d, 8, groups of 2, registers 32, panel 2, rows 8,
+    Avx512, "avx512f,avx512bw,avx512dq,avx512vl", f64, __m512d, 8, masks u8, groups of 2, registers 32, panel 2, rows 8,
     splat _mm512_set1_pd,
     load |from: &[f64]| {
         let from: &[f64; 8] = from.first_chunk().expect("a whole vector");
@@ -173,6 +179,8 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm512_mask_storeu_pd(to.as_mut_ptr(), mask, vector) }
     },
+    mask |from, to| (first_lanes(to) & !first_lanes(from)) as u8,
+    keep |vector, mask| _mm512_maskz_mov_pd(mask, vector),
     zip_groups |a, b| (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b)),
     prefetch |slice: &[f64], index| prefetch(slice, index),

@@ -1,0 +1,245 @@
+//! Direct convolution where few input channels are summed over: depthwise layers and image filters.
+//!
+//! Such work is bound by memory. What a region's windows see of a channel is copied into the first-level cache, padding included, or read where it
+//! lies if no pixel sees padding; then every output channel of the group is made of it ([`planes`](crate::kernels::planes)).
+
+use core::ops::Range;
+
+use ndarray::{ArrayView3, ArrayViewMut3, Axis, Slice};
+
+use crate::activation::Activation;
+use crate::algo::image::{Sampling, Wanted, WindowSource};
+use crate::algo::window::Window;
+use crate::algo::{Extent, Region, Stage};
+use crate::element::Element;
+use crate::gemm::Source;
+use crate::gemm::blocking::SPARE;
+use crate::geometry::gcd;
+use crate::kernels::image_tile::ImagePlane;
+use crate::kernels::planes::{Plane, Segment, Taps};
+use crate::scratch::Scratch;
+use crate::simd::{Isa, Kernel, Simd};
+
+/// Bytes of packed channels that are worked on at a time, where one is not more: half of a first-level cache of 32 KiB.
+const PACKED_BYTES: usize = 16 << 10;
+
+/// What such a convolution keeps from call to call.
+#[derive(Clone, Debug)]
+pub(crate) struct Weights<T> {
+    pub(crate) isa: Isa,
+    pub(crate) window: Window,
+    /// Input and output channels of a group.
+    pub(crate) group: [usize; 2],
+    /// `[out][in / groups][kh][kw]`.
+    pub(crate) taps: Vec<T>,
+    pub(crate) bias: Option<Vec<T>>,
+    segments: Vec<Segment>,
+}
+
+impl<T: Element> Weights<T> {
+    pub(crate) fn new(isa: Isa, window: Window, group: [usize; 2], taps: Vec<T>, bias: Option<Vec<T>>) -> Self {
+        let segments = segments(&window);
+        Weights { isa, window, group, taps, bias, segments }
+    }
+}
+
+/// A window's taps in order, cut at the ends of channels and blocks, and where a block ends within a row of taps, at the ends of that row.
+fn segments(window: &Window) -> Vec<Segment> {
+    let width = window.columns.len();
+    let mut segments = Vec::new();
+    let mut start = 0;
+    for &end in window.block_ends() {
+        for (channel, taps) in window.channels(start..end) {
+            let (mut at, last) = (taps.start, taps.end);
+            while at < last {
+                let row = at / width;
+                let whole = at.is_multiple_of(width) && at + width <= last;
+                let upto = if whole { last / width * width } else { last.min((row + 1) * width) };
+                let (rows, columns) =
+                    if whole { (row..upto / width, 0..width) } else { (row..row + 1, at % width..upto - row * width) };
+                segments.push(Segment { channel, rows, columns, ends_block: false });
+                at = upto;
+            }
+        }
+        if let Some(segment) = segments.last_mut() {
+            segment.ends_block = true;
+        }
+        start = end;
+    }
+    segments
+}
+
+/// The stage.
+pub(crate) struct Depthwise<'a, T> {
+    pub(crate) weights: &'a Weights<T>,
+    pub(crate) activation: &'a Activation<T>,
+    pub(crate) sampling: Sampling<'a>,
+}
+
+impl<T: Element> Stage<T> for Depthwise<'_, T> {
+    fn scratch_len(&self, extent: Extent) -> usize {
+        let packed = self.sampling.packed_len(self.weights.group[0], 1, extent);
+        packed.max(PACKED_BYTES / size_of::<T>()) + extent.pixels()
+    }
+
+    fn run(
+        &self,
+        input: ArrayView3<'_, T>,
+        region: &Region,
+        mut output: ArrayViewMut3<'_, T>,
+        scratch: Scratch<'_, T>,
+    ) {
+        let [ins, outs] = self.weights.group;
+        let groups = region.channels.start / outs..region.channels.end / outs;
+        let image = input.slice_axis_move(Axis(0), Slice::from(groups.start * ins..groups.end * ins));
+        let wanted = Wanted { pixel_step: 1, spare: SPARE, skip_zeros: false };
+        let source = WindowSource::new(self.sampling, image, region, wanted);
+        let size = [region.rows.len(), region.columns.len()];
+        let offsets = scratch.lists.offsets_of(&source);
+        let (staged, packed) = scratch.elements.split_at_mut(size[0] * size[1]);
+        let mut job = Job { stage: self, source: &source, offsets, size, first: groups.start, packed };
+        if let Some(output) = output.as_slice_mut() {
+            let per_batch = (job.packed.len() / (ins * source.distance())).max(1) * outs;
+            let pixels = size[0] * size[1];
+            for (first, output) in
+                (region.channels.start..).step_by(per_batch).zip(output.chunks_mut(per_batch * pixels))
+            {
+                job.run(first..first + output.len() / pixels, output);
+            }
+            return;
+        }
+        for (channel, mut output) in region.channels.clone().zip(output.outer_iter_mut()) {
+            match output.as_slice_mut() {
+                Some(output) => job.run(channel..channel + 1, output),
+                None => {
+                    job.run(channel..channel + 1, staged);
+                    let rows = staged.chunks_exact(size[1]).zip(output.outer_iter_mut());
+                    rows.for_each(|(from, mut to)| to.iter_mut().zip(from).for_each(|(to, from)| *to = *from));
+                }
+            }
+        }
+    }
+}
+
+/// A region.
+struct Job<'s, 'a, T> {
+    stage: &'s Depthwise<'a, T>,
+    source: &'s WindowSource<'a, T>,
+    offsets: &'s [u32],
+    /// Rows and columns.
+    size: [usize; 2],
+    /// Its first group.
+    first: usize,
+    packed: &'s mut [T],
+}
+
+impl<T: Element> Job<'_, '_, T> {
+    /// Computes some output channels: whole groups, or one channel after the other. `output` has their planes, one behind the other.
+    fn run(&mut self, channels: Range<usize>, output: &mut [T]) {
+        let (isa, activation) = (self.stage.weights.isa, self.stage.activation);
+        let pixels = self.size[0] * self.size[1];
+        T::launch(isa, Planes { job: self, channels: channels.clone(), output });
+        if *activation != Activation::None {
+            channels
+                .zip(output.chunks_exact_mut(pixels))
+                .for_each(|(channel, plane)| activation.apply_to(plane, channel));
+        }
+    }
+}
+
+/// [`Job::run`], compiled for an instruction set.
+struct Planes<'j, 's, 'a, T> {
+    job: &'j mut Job<'s, 'a, T>,
+    channels: Range<usize>,
+    output: &'j mut [T],
+}
+
+impl<T: Element> Kernel<T> for Planes<'_, '_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        let Job { stage: Depthwise { weights, sampling, .. }, source, .. } = self.job;
+        let kernel = [weights.window.rows.len(), weights.window.columns.len()];
+        let steps = [weights.window.row_step(), weights.window.column_step(), weights.group[0]];
+        if let (true, Some(bare)) = (steps == [1, 1, 1], source.bare()) {
+            match (kernel, sampling.step) {
+                ([3, 3], [1, 1]) => return self.run_bare::<S, 3, 3, 1>(simd, bare),
+                ([3, 3], [2, 2]) => return self.run_bare::<S, 3, 3, 2>(simd, bare),
+                ([5, 5], [1, 1]) => return self.run_bare::<S, 5, 5, 1>(simd, bare),
+                ([5, 5], [2, 2]) => return self.run_bare::<S, 5, 5, 2>(simd, bare),
+                _ => {}
+            }
+        }
+        self.run_packed(simd);
+    }
+}
+
+impl<T: Element> Planes<'_, '_, '_, T> {
+    /// With a kernel of known size, from the image as it is.
+    #[inline(always)]
+    fn run_bare<S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, const STEP: usize>(
+        self,
+        simd: S,
+        (memory, image, origin): (&[T], [usize; 2], [isize; 2]),
+    ) {
+        let Planes { job: Job { stage, size, first, .. }, channels, output } = self;
+        let weights = stage.weights;
+        for (channel, output) in channels.zip(output.chunks_exact_mut(size[0] * size[1])) {
+            simd.call(ImagePlane::<T, HEIGHT, WIDTH, STEP> {
+                memory,
+                start: (channel / weights.group[1] - *first) * image[0] * image[1],
+                image,
+                origin,
+                weights: &weights.taps[channel * HEIGHT * WIDTH..][..HEIGHT * WIDTH],
+                bias: weights.bias.as_ref().map_or(T::ZERO, |bias| bias[channel]),
+                output,
+                size: *size,
+            });
+        }
+    }
+
+    /// With any kernel, from packed channels if need be.
+    #[inline(always)]
+    fn run_packed<S: Simd<T>>(self, simd: S) {
+        let Planes { job, channels, output } = self;
+        let Job { stage: Depthwise { weights, sampling, .. }, source, offsets, size, first, packed } = job;
+        let [ins, outs] = weights.group;
+        let (window, pixels) = (&weights.window, size[0] * size[1]);
+        let groups = channels.start / outs..channels.end.div_ceil(outs);
+        let ahead = (groups.start - *first) * ins;
+        let memory = match source.in_place(ahead) {
+            Some(memory) => memory,
+            None => {
+                // What a group's first channel sees is there for the others.
+                if channels.start.is_multiple_of(outs) {
+                    source.pack(simd, ahead * window.len()..(ahead + groups.len() * ins) * window.len(), packed);
+                }
+                &**packed
+            }
+        };
+        let [window_step, row_step] = [window.row_step(), sampling.step[0]];
+        let common = gcd(row_step, window_step);
+        let taps = Taps {
+            kernel: [window.rows.len(), window.columns.len()],
+            segments: &weights.segments,
+            offsets,
+            distance: source.distance(),
+            spacing: window_step / common,
+            step: row_step / common,
+        };
+        for (channel, output) in channels.zip(output.chunks_exact_mut(pixels)) {
+            let per_channel = ins * window.len();
+            simd.call(Plane {
+                taps,
+                weights: &weights.taps[channel * per_channel..][..per_channel],
+                bias: weights.bias.as_ref().map_or(T::ZERO, |bias| bias[channel]),
+                pixels: &memory[(channel / outs - groups.start) * ins * taps.distance..],
+                pitch: source.pitch(),
+                output,
+                output_pitch: size[1],
+                size: *size,
+            });
+        }
+    }
+}
