@@ -80,6 +80,16 @@ pub(crate) struct WindowSource<'a, T> {
     leaves_out: bool,
 }
 
+/// An image in memory without gaps.
+pub(crate) struct BareImage<'a, T> {
+    /// Of all channels.
+    pub(crate) memory: &'a [T],
+    /// Rows and columns.
+    pub(crate) size: [usize; 2],
+    /// Input position under the first tap for the region's first pixel.
+    pub(crate) origin: [isize; 2],
+}
+
 /// What a strip reads along an axis.
 struct Reading {
     /// Input position of its first element.
@@ -168,14 +178,14 @@ impl<'a, T: Element> WindowSource<'a, T> {
         (self.pixel_step == step[1] && near && behind <= flat.len()).then_some(first)
     }
 
-    /// The image's memory, its rows and columns, and the input position under the first tap for the region's first pixel: if it can be read as it
-    /// is but for padding of zeros.
-    pub(crate) fn bare(&self) -> Option<(&'a [T], [usize; 2], [isize; 2])> {
+    /// The image, if it can be read as it is but for padding of zeros.
+    pub(crate) fn bare(&self) -> Option<BareImage<'a, T>> {
         let Window { rows, columns, .. } = self.sampling.window;
         let first = [*rows.first()?, *columns.first()?];
         let zeros = self.sampling.mode == PaddingMode::Zeros || self.direct.is_some();
         let Image { flat, height, width, .. } = self.image;
-        Some((flat.filter(|_| zeros)?, [height, width], [0, 1].map(|axis| self.origin[axis] + first[axis])))
+        let origin = [0, 1].map(|axis| self.origin[axis] + first[axis]);
+        Some(BareImage { memory: flat.filter(|_| zeros)?, size: [height, width], origin })
     }
 
     /// Elements from the pixels of one row to those of the next.

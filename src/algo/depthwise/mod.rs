@@ -8,7 +8,7 @@ use core::ops::Range;
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
-use crate::algo::image::{Sampling, Wanted, WindowSource};
+use crate::algo::image::{BareImage, Sampling, Wanted, WindowSource};
 use crate::algo::window::Window;
 use crate::algo::{Extent, Region, Stage};
 use crate::element::Element;
@@ -136,10 +136,20 @@ struct Job<'s, 'a, T> {
 impl<T: Element> Job<'_, '_, T> {
     /// Computes some output channels: whole groups, or one channel after the other. `output` has their planes, one behind the other.
     fn run(&mut self, channels: Range<usize>, output: &mut [T]) {
-        let (isa, activation) = (self.stage.weights.isa, self.stage.activation);
+        let Depthwise { weights, activation, sampling } = self.stage;
         let pixels = self.size[0] * self.size[1];
-        T::launch(isa, Planes { job: self, channels: channels.clone(), output });
-        if *activation != Activation::None {
+        let planes = Planes { job: self, channels: channels.clone(), output };
+        let kernel = [weights.window.rows.len(), weights.window.columns.len()];
+        let steps = [weights.window.row_step(), weights.window.column_step(), weights.group[0]];
+        let bare = planes.job.source.bare().filter(|_| steps == [1, 1, 1]);
+        match (kernel, sampling.step, bare) {
+            ([3, 3], [1, 1], Some(bare)) => T::launch(weights.isa, Bare::<T, 3, 3, 1> { planes, bare }),
+            ([3, 3], [2, 2], Some(bare)) => T::launch(weights.isa, Bare::<T, 3, 3, 2> { planes, bare }),
+            ([5, 5], [1, 1], Some(bare)) => T::launch(weights.isa, Bare::<T, 5, 5, 1> { planes, bare }),
+            ([5, 5], [2, 2], Some(bare)) => T::launch(weights.isa, Bare::<T, 5, 5, 2> { planes, bare }),
+            _ => T::launch(weights.isa, planes),
+        }
+        if **activation != Activation::None {
             channels
                 .zip(output.chunks_exact_mut(pixels))
                 .for_each(|(channel, plane)| activation.apply_to(plane, channel));
@@ -147,11 +157,42 @@ impl<T: Element> Job<'_, '_, T> {
     }
 }
 
-/// [`Job::run`], compiled for an instruction set.
+/// Some output channels, from packed input channels if need be.
 struct Planes<'j, 's, 'a, T> {
     job: &'j mut Job<'s, 'a, T>,
     channels: Range<usize>,
     output: &'j mut [T],
+}
+
+/// The same with a kernel of known size, from the image as it is.
+struct Bare<'j, 's, 'a, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> {
+    planes: Planes<'j, 's, 'a, T>,
+    bare: BareImage<'a, T>,
+}
+
+impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Kernel<T>
+    for Bare<'_, '_, '_, T, HEIGHT, WIDTH, STEP>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        let Bare { planes: Planes { job: Job { stage, size, first, .. }, channels, output }, bare } = self;
+        let weights = stage.weights;
+        for (channel, output) in channels.zip(output.chunks_exact_mut(size[0] * size[1])) {
+            ImagePlane::<T, HEIGHT, WIDTH, STEP> {
+                memory: bare.memory,
+                start: (channel / weights.group[1] - *first) * bare.size[0] * bare.size[1],
+                image: bare.size,
+                origin: bare.origin,
+                weights: &weights.taps[channel * HEIGHT * WIDTH..][..HEIGHT * WIDTH],
+                bias: weights.bias.as_ref().map_or(T::ZERO, |bias| bias[channel]),
+                output,
+                size: *size,
+            }
+            .run(simd);
+        }
+    }
 }
 
 impl<T: Element> Kernel<T> for Planes<'_, '_, '_, T> {
@@ -159,49 +200,6 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Job { stage: Depthwise { weights, sampling, .. }, source, .. } = self.job;
-        let kernel = [weights.window.rows.len(), weights.window.columns.len()];
-        let steps = [weights.window.row_step(), weights.window.column_step(), weights.group[0]];
-        if let (true, Some(bare)) = (steps == [1, 1, 1], source.bare()) {
-            match (kernel, sampling.step) {
-                ([3, 3], [1, 1]) => return self.run_bare::<S, 3, 3, 1>(simd, bare),
-                ([3, 3], [2, 2]) => return self.run_bare::<S, 3, 3, 2>(simd, bare),
-                ([5, 5], [1, 1]) => return self.run_bare::<S, 5, 5, 1>(simd, bare),
-                ([5, 5], [2, 2]) => return self.run_bare::<S, 5, 5, 2>(simd, bare),
-                _ => {}
-            }
-        }
-        self.run_packed(simd);
-    }
-}
-
-impl<T: Element> Planes<'_, '_, '_, T> {
-    /// With a kernel of known size, from the image as it is.
-    #[inline(always)]
-    fn run_bare<S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, const STEP: usize>(
-        self,
-        simd: S,
-        (memory, image, origin): (&[T], [usize; 2], [isize; 2]),
-    ) {
-        let Planes { job: Job { stage, size, first, .. }, channels, output } = self;
-        let weights = stage.weights;
-        for (channel, output) in channels.zip(output.chunks_exact_mut(size[0] * size[1])) {
-            simd.call(ImagePlane::<T, HEIGHT, WIDTH, STEP> {
-                memory,
-                start: (channel / weights.group[1] - *first) * image[0] * image[1],
-                image,
-                origin,
-                weights: &weights.taps[channel * HEIGHT * WIDTH..][..HEIGHT * WIDTH],
-                bias: weights.bias.as_ref().map_or(T::ZERO, |bias| bias[channel]),
-                output,
-                size: *size,
-            });
-        }
-    }
-
-    /// With any kernel, from packed channels if need be.
-    #[inline(always)]
-    fn run_packed<S: Simd<T>>(self, simd: S) {
         let Planes { job, channels, output } = self;
         let Job { stage: Depthwise { weights, sampling, .. }, source, offsets, size, first, packed } = job;
         let [ins, outs] = weights.group;
