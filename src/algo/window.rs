@@ -66,6 +66,11 @@ impl Window {
         self.rows.len() * self.columns.len()
     }
 
+    /// Rows and columns of taps.
+    pub(crate) fn kernel(&self) -> [usize; 2] {
+        [self.rows.len(), self.columns.len()]
+    }
+
     /// Rows from one row of taps to the next one, where that is always the same.
     pub(crate) fn row_step(&self) -> usize {
         step(&self.rows)

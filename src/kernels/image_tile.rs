@@ -1,4 +1,4 @@
-//! Direct convolution of one channel with a small kernel, straight from the image: a few rows by one or two vectors of pixels.
+//! Direct convolution of single channels with a small kernel, straight from the image: a few rows by one or two vectors of pixels.
 //!
 //! ```text
 //! for input row under the tile:         # loaded once for all rows of output that see it
@@ -10,6 +10,9 @@
 //!
 //! The kernel's size and step are constants, so that the accumulators are registers and nothing is looked up. Padding costs a mask. What a
 //! mask hides may be anything, a neighbouring row or channel; only at the ends of the image's memory is it nothing.
+//!
+//! Where a row is shorter than a vector, and input and output are of one size, a vector takes what it can of several rows: the pixels under a
+//! tap are neighbours all the same, and the masks, one for each vector and tap, are those of every channel.
 
 use core::ops::Range;
 
@@ -19,31 +22,148 @@ use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 const ROWS: usize = 4;
 /// Rows that are worked on from left to right before those below, so that all that they see stays in cache; and masks are made but once for them.
 const BAND: usize = 16;
+/// Rows of input under a tile, at most.
+const INPUTS: usize = 16;
+/// Elements of one of them that a tile sees, at most.
+const MOST: usize = 80;
+/// Vectors of an image of short rows, at most: as many rows as a vector has lanes.
+const VECTORS: usize = 16;
 
-/// A region of one output channel, with the kernel's size and step.
-pub(crate) struct ImagePlane<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> {
+/// A region of some output channels, with the kernel's size and step. The output has no gaps.
+pub(crate) struct ImagePlanes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> {
     /// The image and what lies around it.
     pub(crate) memory: &'a [T],
-    /// Where in that memory the channel begins.
+    /// Where in that memory the first channel of input begins.
     pub(crate) start: usize,
+    /// Output channels of each channel of input.
+    pub(crate) multiplier: usize,
     /// Rows and columns of the image.
     pub(crate) image: [usize; 2],
     /// Input position under the first tap for the region's first pixel.
     pub(crate) origin: [isize; 2],
+    /// `[channel][kh][kw]`.
     pub(crate) weights: &'a [T],
-    pub(crate) bias: T,
+    pub(crate) bias: Option<&'a [T]>,
     pub(crate) output: &'o mut [T],
-    /// Rows and columns of the output, which has no gaps.
+    /// Rows and columns of the output.
     pub(crate) size: [usize; 2],
 }
 
 impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Kernel<T>
-    for ImagePlane<'_, '_, T, HEIGHT, WIDTH, STEP>
+    for ImagePlanes<'_, '_, T, HEIGHT, WIDTH, STEP>
 {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(mut self, simd: S) {
+    fn run<S: Simd<T>>(self, simd: S) {
+        let ImagePlanes { memory, image, origin, size, .. } = self;
+        let short = STEP == 1 && self.image == self.size && size[1] <= S::LANES && size[0] <= VECTORS;
+        let masks = if short {
+            masks::<T, S, HEIGHT, WIDTH>(simd, size, origin)
+        } else {
+            [[[simd.mask(0); WIDTH]; HEIGHT]; VECTORS]
+        };
+        let planes = self.output.chunks_exact_mut(size[0] * size[1]);
+        for (channel, (output, weights)) in planes.zip(self.weights.chunks_exact(HEIGHT * WIDTH)).enumerate() {
+            let start = self.start + channel / self.multiplier * image[0] * image[1];
+            let bias = self.bias.map_or(T::ZERO, |bias| bias[channel]);
+            let mut plane =
+                Plane::<T, HEIGHT, WIDTH, STEP> { memory, start, image, origin, weights, bias, output, size };
+            if short {
+                plane.run_short(simd, &masks);
+            } else {
+                plane.run(simd);
+            }
+        }
+    }
+}
+
+/// For each vector of an image without gaps and each tap, the lanes that see the image.
+#[inline(always)]
+fn masks<T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize>(
+    simd: S,
+    [height, width]: [usize; 2],
+    origin: [isize; 2],
+) -> [[[S::Mask; WIDTH]; HEIGHT]; VECTORS] {
+    let mut bits = [[[0u32; WIDTH]; HEIGHT]; VECTORS];
+    for y in 0..height {
+        for row in 0..HEIGHT {
+            if (((y + row) as isize + origin[0]) as usize) >= height {
+                continue;
+            }
+            for column in 0..WIDTH {
+                // The pixels of the row that see the image, begin and end.
+                let below =
+                    |limit: isize| (limit - origin[1] - column as isize).clamp(0, width as isize).unsigned_abs();
+                for pixel in y * width + below(0)..y * width + below(width as isize) {
+                    bits[pixel / S::LANES][row][column] |= 1 << (pixel % S::LANES);
+                }
+            }
+        }
+    }
+    let mut masks = [[[simd.mask(0); WIDTH]; HEIGHT]; VECTORS];
+    for (masks, bits) in masks.iter_mut().flatten().flatten().zip(bits.iter().flatten().flatten()) {
+        *masks = simd.mask(*bits);
+    }
+    masks
+}
+
+/// One output channel.
+struct Plane<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> {
+    memory: &'a [T],
+    start: usize,
+    image: [usize; 2],
+    origin: [isize; 2],
+    weights: &'a [T],
+    bias: T,
+    output: &'o mut [T],
+    size: [usize; 2],
+}
+
+impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize>
+    Plane<'a, '_, T, HEIGHT, WIDTH, STEP>
+{
+    /// An image whose rows are shorter than a vector, of the same size as the output.
+    #[inline(always)]
+    fn run_short<S: Simd<T>>(&mut self, simd: S, masks: &[[[S::Mask; WIDTH]; HEIGHT]; VECTORS]) {
+        let [height, width] = self.size;
+        let pixels = height * width;
+        let vectors = pixels.div_ceil(S::LANES);
+        // From the first pixel under the first tap on.
+        let first = self.start as isize + self.origin[0] * width as isize + self.origin[1];
+        let len = vectors * S::LANES + (HEIGHT - 1) * width + WIDTH - 1;
+        let memory = usize::try_from(first).ok().and_then(|first| self.memory.get(first..first + len));
+        let Some(memory) = memory else {
+            return self.run_slowly(0..height, 0..width);
+        };
+        let mut weights = [[simd.splat(T::ZERO); WIDTH]; HEIGHT];
+        unroll!(ROW < HEIGHT, at most 6, {
+            unroll!(COLUMN < WIDTH, at most 6, {
+                weights[ROW][COLUMN] = simd.splat(self.weights[ROW * WIDTH + COLUMN]);
+            });
+        });
+        let bias = simd.splat(self.bias);
+        for (vector, masks) in masks[..vectors].iter().enumerate() {
+            let mut sum = simd.splat(T::ZERO);
+            unroll!(ROW < HEIGHT, at most 6, {
+                let pixels = &memory[vector * S::LANES + ROW * width..][..S::LANES + WIDTH - 1];
+                unroll!(COLUMN < WIDTH, at most 6, {
+                    let x = simd.keep(simd.load(&pixels[COLUMN..]), masks[ROW][COLUMN]);
+                    sum = simd.fma(x, weights[ROW][COLUMN], sum);
+                });
+            });
+            let to = &mut self.output[vector * S::LANES..];
+            let sum = simd.add(bias, sum);
+            if to.len() >= S::LANES {
+                simd.store(sum, to);
+            } else {
+                simd.store_partial(sum, to);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(&mut self, simd: S) {
         let [rows, columns] = self.size;
         let zeros = [T::ZERO; MOST];
         let mut band = 0;
@@ -62,11 +182,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> 
             band = end;
         }
     }
-}
 
-impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize>
-    ImagePlane<'a, '_, T, HEIGHT, WIDTH, STEP>
-{
     /// The tiles of some rows, one below the other.
     #[inline(always)]
     fn run_column<S: Simd<T>, const V: usize>(
@@ -78,13 +194,14 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
     ) {
         // A full tile where there is one: then some pixels are computed again.
         let column = if self.size[1] < V * S::LANES { column } else { column.min(self.size[1] - V * S::LANES) };
-        let mut masks = [[simd.mask(0, S::LANES); V]; WIDTH];
+        let mut masks = [[simd.mask(0); V]; WIDTH];
         unroll!(COLUMN < WIDTH, at most 6, {
             unroll!(VECTOR < V, at most 2, {
                 // The lanes that see the image.
                 let first = self.origin[1] + ((column + VECTOR * S::LANES) * STEP + COLUMN) as isize;
                 let below = |limit: isize| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(S::LANES);
-                masks[COLUMN][VECTOR] = simd.mask(below(0), below(self.image[1] as isize));
+                let upto = |lane: usize| (1u32 << lane) - 1;
+                masks[COLUMN][VECTOR] = simd.mask(upto(below(self.image[1] as isize)) & !upto(below(0)));
             });
         });
         let rows = self.size[0];
@@ -205,8 +322,3 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
         }
     }
 }
-
-/// Rows of input under a tile, at most.
-const INPUTS: usize = 16;
-/// Elements of one of them that a tile sees, at most.
-const MOST: usize = 80;

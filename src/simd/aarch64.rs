@@ -43,8 +43,8 @@ vectors!(
         unsafe { vst1q_f32(whole.as_mut_ptr(), vector) };
         to.copy_from_slice(&whole[..to.len()]);
     },
-    mask |from: usize, to: usize| {
-        let lanes: [u32; 4] = core::array::from_fn(|lane| if (from..to).contains(&lane) { u32::MAX } else { 0 });
+    mask |bits: u32| {
+        let lanes: [u32; 4] = core::array::from_fn(|lane| if bits >> lane & 1 == 1 { u32::MAX } else { 0 });
         // SAFETY: four elements are read, and `lanes` has four.
         unsafe { vld1q_u32(lanes.as_ptr()) }
     },
@@ -87,8 +87,8 @@ vectors!(
         unsafe { vst1q_f64(whole.as_mut_ptr(), vector) };
         to.copy_from_slice(&whole[..to.len()]);
     },
-    mask |from: usize, to: usize| {
-        let lanes: [u64; 2] = core::array::from_fn(|lane| if (from..to).contains(&lane) { u64::MAX } else { 0 });
+    mask |bits: u32| {
+        let lanes: [u64; 2] = core::array::from_fn(|lane| if bits >> lane & 1 == 1 { u64::MAX } else { 0 });
         // SAFETY: two elements are read, and `lanes` has two.
         unsafe { vld1q_u64(lanes.as_ptr()) }
     },

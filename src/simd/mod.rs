@@ -67,8 +67,8 @@ pub trait Simd<T: Copy>: Copy {
     fn load_partial(self, from: &[T]) -> Self::Vector;
     /// The first lanes of the vector, as many as the slice has elements.
     fn store_partial(self, vector: Self::Vector, to: &mut [T]);
-    /// The lanes `from..to`.
-    fn mask(self, from: usize, to: usize) -> Self::Mask;
+    /// The lanes whose bits are set.
+    fn mask(self, bits: u32) -> Self::Mask;
     /// Zero in all lanes but the chosen ones.
     fn keep(self, vector: Self::Vector, mask: Self::Mask) -> Self::Vector;
     /// Interleaves two vectors, group by group: `a[0], b[0], a[1], b[1]` and so on; first the lower halves of all groups.
@@ -270,7 +270,7 @@ macro_rules! vectors {
             vectors!(@op $features, $store, store(vector: $vector, to: &mut [$element]) -> ());
             vectors!(@op $features, $load_partial, load_partial(from: &[$element]) -> $vector);
             vectors!(@op $features, $store_partial, store_partial(vector: $vector, to: &mut [$element]) -> ());
-            vectors!(@op $features, $mask, mask(from: usize, to: usize) -> $mask_type);
+            vectors!(@op $features, $mask, mask(bits: u32) -> $mask_type);
             vectors!(@op $features, $keep, keep(vector: $vector, mask: $mask_type) -> $vector);
             vectors!(@op $features, $zip, zip_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $split, split_groups(a: $vector, b: $vector) -> ($vector, $vector));

@@ -60,8 +60,8 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     }
 
     #[inline(always)]
-    fn mask(self, from: usize, to: usize) -> Self::Mask {
-        core::array::from_fn(|lane| (from..to).contains(&lane))
+    fn mask(self, bits: u32) -> Self::Mask {
+        core::array::from_fn(|lane| bits >> lane & 1 == 1)
     }
 
     #[inline(always)]

@@ -48,7 +48,10 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), mask, vector) }
     },
-    mask |from, to| _mm256_andnot_si256(first_of_8(from), first_of_8(to)),
+    mask |bits: u32| {
+        let lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+        _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits as i32), lanes), lanes)
+    },
     keep |vector, mask| _mm256_and_ps(vector, _mm256_castsi256_ps(mask)),
     zip_groups |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
@@ -86,7 +89,10 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm256_maskstore_pd(to.as_mut_ptr(), mask, vector) }
     },
-    mask |from, to| _mm256_andnot_si256(first_of_4(from), first_of_4(to)),
+    mask |bits: u32| {
+        let lanes = _mm256_setr_epi64x(1, 2, 4, 8);
+        _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(bits as i64), lanes), lanes)
+    },
     keep |vector, mask| _mm256_and_pd(vector, _mm256_castsi256_pd(mask)),
     zip_groups |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
@@ -141,7 +147,7 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), mask, vector) }
     },
-    mask |from, to| first_lanes(to) & !first_lanes(from),
+    mask |bits| bits as u16,
     keep |vector, mask| _mm512_maskz_mov_ps(mask, vector),
     zip_groups |a, b| (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)),
@@ -179,7 +185,7 @@ vectors!(
         // SAFETY: lanes beyond the slice are masked off, and masked lanes are not accessed.
         unsafe { _mm512_mask_storeu_pd(to.as_mut_ptr(), mask, vector) }
     },
-    mask |from, to| (first_lanes(to) & !first_lanes(from)) as u8,
+    mask |bits| bits as u8,
     keep |vector, mask| _mm512_maskz_mov_pd(mask, vector),
     zip_groups |a, b| (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b)),

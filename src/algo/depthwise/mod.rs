@@ -15,7 +15,7 @@ use crate::element::Element;
 use crate::gemm::Source;
 use crate::gemm::blocking::SPARE;
 use crate::geometry::gcd;
-use crate::kernels::image_tile::ImagePlane;
+use crate::kernels::image_tile::ImagePlanes;
 use crate::kernels::planes::{Plane, Segment, Taps};
 use crate::scratch::Scratch;
 use crate::simd::{Isa, Kernel, Simd};
@@ -99,7 +99,9 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
         let (staged, packed) = scratch.elements.split_at_mut(size[0] * size[1]);
         let mut job = Job { stage: self, source: &source, offsets, size, first: groups.start, packed };
         if let Some(output) = output.as_slice_mut() {
-            let per_batch = (job.packed.len() / (ins * source.distance())).max(1) * outs;
+            // What is not packed need not stay in cache.
+            let together = if job.bare().is_some() { usize::MAX } else { job.packed.len() / (ins * source.distance()) };
+            let per_batch = together.clamp(1, groups.len()) * outs;
             let pixels = size[0] * size[1];
             for (first, output) in
                 (region.channels.start..).step_by(per_batch).zip(output.chunks_mut(per_batch * pixels))
@@ -133,16 +135,22 @@ struct Job<'s, 'a, T> {
     packed: &'s mut [T],
 }
 
-impl<T: Element> Job<'_, '_, T> {
+impl<'a, T: Element> Job<'_, 'a, T> {
+    /// The image, where there is a kernel that reads it as it is.
+    fn bare(&self) -> Option<BareImage<'a, T>> {
+        let Depthwise { weights: Weights { window, group, .. }, sampling, .. } = self.stage;
+        let known = matches!((window.kernel(), sampling.step), ([3, 3] | [5, 5], [1, 1] | [2, 2]));
+        let dense = [window.row_step(), window.column_step()] == [1, 1];
+        if known && dense && group[0] == 1 { self.source.bare() } else { None }
+    }
+
     /// Computes some output channels: whole groups, or one channel after the other. `output` has their planes, one behind the other.
     fn run(&mut self, channels: Range<usize>, output: &mut [T]) {
         let Depthwise { weights, activation, sampling } = self.stage;
         let pixels = self.size[0] * self.size[1];
+        let bare = self.bare();
         let planes = Planes { job: self, channels: channels.clone(), output };
-        let kernel = [weights.window.rows.len(), weights.window.columns.len()];
-        let steps = [weights.window.row_step(), weights.window.column_step(), weights.group[0]];
-        let bare = planes.job.source.bare().filter(|_| steps == [1, 1, 1]);
-        match (kernel, sampling.step, bare) {
+        match (weights.window.kernel(), sampling.step, bare) {
             ([3, 3], [1, 1], Some(bare)) => T::launch(weights.isa, Bare::<T, 3, 3, 1> { planes, bare }),
             ([3, 3], [2, 2], Some(bare)) => T::launch(weights.isa, Bare::<T, 3, 3, 2> { planes, bare }),
             ([5, 5], [1, 1], Some(bare)) => T::launch(weights.isa, Bare::<T, 5, 5, 1> { planes, bare }),
@@ -179,19 +187,18 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
     fn run<S: Simd<T>>(self, simd: S) {
         let Bare { planes: Planes { job: Job { stage, size, first, .. }, channels, output }, bare } = self;
         let weights = stage.weights;
-        for (channel, output) in channels.zip(output.chunks_exact_mut(size[0] * size[1])) {
-            ImagePlane::<T, HEIGHT, WIDTH, STEP> {
-                memory: bare.memory,
-                start: (channel / weights.group[1] - *first) * bare.size[0] * bare.size[1],
-                image: bare.size,
-                origin: bare.origin,
-                weights: &weights.taps[channel * HEIGHT * WIDTH..][..HEIGHT * WIDTH],
-                bias: weights.bias.as_ref().map_or(T::ZERO, |bias| bias[channel]),
-                output,
-                size: *size,
-            }
-            .run(simd);
+        ImagePlanes::<T, HEIGHT, WIDTH, STEP> {
+            memory: bare.memory,
+            start: (channels.start / weights.group[1] - *first) * bare.size[0] * bare.size[1],
+            multiplier: weights.group[1],
+            image: bare.size,
+            origin: bare.origin,
+            weights: &weights.taps[channels.start * HEIGHT * WIDTH..channels.end * HEIGHT * WIDTH],
+            bias: weights.bias.as_ref().map(|bias| &bias[channels]),
+            output,
+            size: *size,
         }
+        .run(simd);
     }
 }
 
@@ -219,7 +226,7 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, '_, T> {
         let [window_step, row_step] = [window.row_step(), sampling.step[0]];
         let common = gcd(row_step, window_step);
         let taps = Taps {
-            kernel: [window.rows.len(), window.columns.len()],
+            kernel: window.kernel(),
             segments: &weights.segments,
             offsets,
             distance: source.distance(),
