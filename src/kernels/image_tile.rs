@@ -14,8 +14,6 @@
 //! Where a row is shorter than a vector, and input and output are of one size, a vector takes what it can of several rows: the pixels under a
 //! tap are neighbours all the same, and the masks, one for each vector and tap, are those of every channel.
 
-use core::ops::Range;
-
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Rows of a tile.
@@ -28,6 +26,9 @@ const INPUTS: usize = 16;
 const MOST: usize = 80;
 /// Vectors of an image of short rows, at most: as many rows as a vector has lanes.
 const VECTORS: usize = 16;
+
+/// What is seen of such an image and what lies between its end and a whole vector's, at most.
+const LONGEST: usize = 16 * VECTORS + MOST;
 
 /// A region of some output channels, with the kernel's size and step. The output has no gaps.
 pub(crate) struct ImagePlanes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> {
@@ -132,9 +133,13 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
         // From the first pixel under the first tap on.
         let first = self.start as isize + self.origin[0] * width as isize + self.origin[1];
         let len = vectors * S::LANES + (HEIGHT - 1) * width + WIDTH - 1;
-        let memory = usize::try_from(first).ok().and_then(|first| self.memory.get(first..first + len));
-        let Some(memory) = memory else {
-            return self.run_slowly(0..height, 0..width);
+        let held;
+        let memory = match self.memory_at(first, len) {
+            Some(memory) => memory,
+            None => {
+                held = held_at::<T, LONGEST>(self.memory, first);
+                &held[..len]
+            }
         };
         let mut weights = [[simd.splat(T::ZERO); WIDTH]; HEIGHT];
         unroll!(ROW < HEIGHT, at most 6, {
@@ -227,8 +232,17 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
         zeros: &[T; MOST],
     ) {
         let end = self.size[1].min(column + V * S::LANES);
-        let Some(inputs) = self.rows_under::<S, R, V>(zeros, row, column) else {
-            return self.run_slowly(row..row + R, column..end);
+        let held;
+        let inputs = match self.rows_under::<S, R, V>(zeros, row, column) {
+            Some(inputs) => inputs,
+            None => {
+                held = self.held_rows(row, column);
+                let mut inputs = [&zeros[..]; INPUTS];
+                for (input, held) in inputs.iter_mut().zip(&held) {
+                    *input = &held[..V * S::LANES * STEP + WIDTH - 1];
+                }
+                inputs
+            }
         };
         let weights = &self.weights[..HEIGHT * WIDTH];
         let mut sums = [[simd.splat(T::ZERO); V]; R];
@@ -289,36 +303,51 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
     where
         'a: 'z,
     {
-        let [height, width] = self.image;
         let len = V * S::LANES * STEP + WIDTH - 1;
         let mut rows = [&zeros[..len]; INPUTS];
-        let top = self.origin[0] + (row * STEP) as isize;
-        let place = self.start as isize + top * width as isize + self.origin[1] + (column * STEP) as isize;
         unroll!(INPUT < (R - 1) * STEP + HEIGHT, {
-            if ((top + INPUT as isize) as usize) < height {
-                // A place before the memory is a very large one.
-                let at = (place + (INPUT * width) as isize) as usize;
-                rows[INPUT] = self.memory.get(at..at.wrapping_add(len))?;
+            if let Some(place) = self.row_place(row, column, INPUT) {
+                rows[INPUT] = self.memory_at(place, len)?;
             }
         });
         Some(rows)
     }
 
-    /// Computes some pixels one by one.
+    /// Where what a tile sees of its `input`-th row of input begins, if that is a row of the image: maybe before the memory.
+    #[inline(always)]
+    fn row_place(&self, row: usize, column: usize, input: usize) -> Option<isize> {
+        let [height, width] = self.image;
+        let y = self.origin[0] + (row * STEP + input) as isize;
+        let x = self.origin[1] + (column * STEP) as isize;
+        ((y as usize) < height).then(|| self.start as isize + y * width as isize + x)
+    }
+
+    #[inline(always)]
+    fn memory_at(&self, place: isize, len: usize) -> Option<&'a [T]> {
+        // A place before the memory is a very large one.
+        self.memory.get(place as usize..(place as usize).wrapping_add(len))
+    }
+
+    /// [`rows_under`](Self::rows_under) at an end of the memory: copies.
     #[cold]
     #[inline(never)]
-    fn run_slowly(&mut self, rows: Range<usize>, columns: Range<usize>) {
-        let [height, width] = self.image;
-        for (row, column) in rows.flat_map(|row| columns.clone().map(move |column| (row, column))) {
-            let mut sum = T::ZERO;
-            for (tap, weight) in self.weights.iter().enumerate() {
-                let y = self.origin[0] + (row * STEP + tap / WIDTH) as isize;
-                let x = self.origin[1] + (column * STEP + tap % WIDTH) as isize;
-                let inside = (0..height as isize).contains(&y) && (0..width as isize).contains(&x);
-                let pixel = if inside { self.memory[self.start + y as usize * width + x as usize] } else { T::ZERO };
-                sum = pixel.fma(*weight, sum);
-            }
-            self.output[row * self.size[1] + column] = self.bias.plus(sum);
-        }
+    fn held_rows(&self, row: usize, column: usize) -> [[T; MOST]; INPUTS] {
+        core::array::from_fn(|input| match self.row_place(row, column, input) {
+            Some(place) => held_at(self.memory, place),
+            None => [T::ZERO; MOST],
+        })
     }
+}
+
+/// A piece of memory that begins before it or ends behind it, with zeros where there is none.
+#[cold]
+#[inline(never)]
+fn held_at<T: Arithmetic, const LEN: usize>(memory: &[T], place: isize) -> [T; LEN] {
+    let mut held = [T::ZERO; LEN];
+    let (before, from) = ((-place).max(0) as usize, place.max(0) as usize);
+    if before < LEN && from < memory.len() {
+        let len = (LEN - before).min(memory.len() - from);
+        held[before..before + len].copy_from_slice(&memory[from..from + len]);
+    }
+    held
 }
