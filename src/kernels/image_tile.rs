@@ -10,9 +10,6 @@
 //!
 //! The kernel's size and step are constants, so that the accumulators are registers and nothing is looked up. Padding costs a mask. What a
 //! mask hides may be anything, a neighbouring row or channel; only at the ends of the image's memory is it nothing.
-//!
-//! Where a row is shorter than a vector, and input and output are of one size, a vector takes what it can of several rows: the pixels under a
-//! tap are neighbours all the same, and the masks, one for each vector and tap, are those of every channel.
 
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -24,11 +21,6 @@ const BAND: usize = 16;
 const INPUTS: usize = 16;
 /// Elements of one of them that a tile sees, at most.
 const MOST: usize = 80;
-/// Vectors of an image of short rows, at most: as many rows as a vector has lanes.
-const VECTORS: usize = 16;
-
-/// What is seen of such an image and what lies between its end and a whole vector's, at most.
-const LONGEST: usize = 16 * VECTORS + MOST;
 
 /// A region of some output channels, with the kernel's size and step. The output has no gaps.
 pub(crate) struct ImagePlanes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> {
@@ -58,55 +50,15 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         let ImagePlanes { memory, image, origin, size, .. } = self;
-        let short = STEP == 1 && self.image == self.size && size[1] <= S::LANES && size[0] <= VECTORS;
-        let masks = if short {
-            masks::<T, S, HEIGHT, WIDTH>(simd, size, origin)
-        } else {
-            [[[simd.mask(0); WIDTH]; HEIGHT]; VECTORS]
-        };
         let planes = self.output.chunks_exact_mut(size[0] * size[1]);
         for (channel, (output, weights)) in planes.zip(self.weights.chunks_exact(HEIGHT * WIDTH)).enumerate() {
             let start = self.start + channel / self.multiplier * image[0] * image[1];
             let bias = self.bias.map_or(T::ZERO, |bias| bias[channel]);
             let mut plane =
                 Plane::<T, HEIGHT, WIDTH, STEP> { memory, start, image, origin, weights, bias, output, size };
-            if short {
-                plane.run_short(simd, &masks);
-            } else {
-                plane.run(simd);
-            }
+            plane.run(simd);
         }
     }
-}
-
-/// For each vector of an image without gaps and each tap, the lanes that see the image.
-#[inline(always)]
-fn masks<T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize>(
-    simd: S,
-    [height, width]: [usize; 2],
-    origin: [isize; 2],
-) -> [[[S::Mask; WIDTH]; HEIGHT]; VECTORS] {
-    let mut bits = [[[0u32; WIDTH]; HEIGHT]; VECTORS];
-    for y in 0..height {
-        for row in 0..HEIGHT {
-            if (((y + row) as isize + origin[0]) as usize) >= height {
-                continue;
-            }
-            for column in 0..WIDTH {
-                // The pixels of the row that see the image, begin and end.
-                let below =
-                    |limit: isize| (limit - origin[1] - column as isize).clamp(0, width as isize).unsigned_abs();
-                for pixel in y * width + below(0)..y * width + below(width as isize) {
-                    bits[pixel / S::LANES][row][column] |= 1 << (pixel % S::LANES);
-                }
-            }
-        }
-    }
-    let mut masks = [[[simd.mask(0); WIDTH]; HEIGHT]; VECTORS];
-    for (masks, bits) in masks.iter_mut().flatten().flatten().zip(bits.iter().flatten().flatten()) {
-        *masks = simd.mask(*bits);
-    }
-    masks
 }
 
 /// One output channel.
@@ -124,49 +76,6 @@ struct Plane<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
 impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize>
     Plane<'a, '_, T, HEIGHT, WIDTH, STEP>
 {
-    /// An image whose rows are shorter than a vector, of the same size as the output.
-    #[inline(always)]
-    fn run_short<S: Simd<T>>(&mut self, simd: S, masks: &[[[S::Mask; WIDTH]; HEIGHT]; VECTORS]) {
-        let [height, width] = self.size;
-        let pixels = height * width;
-        let vectors = pixels.div_ceil(S::LANES);
-        // From the first pixel under the first tap on.
-        let first = self.start as isize + self.origin[0] * width as isize + self.origin[1];
-        let len = vectors * S::LANES + (HEIGHT - 1) * width + WIDTH - 1;
-        let held;
-        let memory = match self.memory_at(first, len) {
-            Some(memory) => memory,
-            None => {
-                held = held_at::<T, LONGEST>(self.memory, first);
-                &held[..len]
-            }
-        };
-        let mut weights = [[simd.splat(T::ZERO); WIDTH]; HEIGHT];
-        unroll!(ROW < HEIGHT, at most 6, {
-            unroll!(COLUMN < WIDTH, at most 6, {
-                weights[ROW][COLUMN] = simd.splat(self.weights[ROW * WIDTH + COLUMN]);
-            });
-        });
-        let bias = simd.splat(self.bias);
-        for (vector, masks) in masks[..vectors].iter().enumerate() {
-            let mut sum = simd.splat(T::ZERO);
-            unroll!(ROW < HEIGHT, at most 6, {
-                let pixels = &memory[vector * S::LANES + ROW * width..][..S::LANES + WIDTH - 1];
-                unroll!(COLUMN < WIDTH, at most 6, {
-                    let x = simd.keep(simd.load(&pixels[COLUMN..]), masks[ROW][COLUMN]);
-                    sum = simd.fma(x, weights[ROW][COLUMN], sum);
-                });
-            });
-            let to = &mut self.output[vector * S::LANES..];
-            let sum = simd.add(bias, sum);
-            if to.len() >= S::LANES {
-                simd.store(sum, to);
-            } else {
-                simd.store_partial(sum, to);
-            }
-        }
-    }
-
     #[inline(always)]
     fn run<S: Simd<T>>(&mut self, simd: S) {
         let [rows, columns] = self.size;
@@ -342,11 +251,11 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
 /// A piece of memory that begins before it or ends behind it, with zeros where there is none.
 #[cold]
 #[inline(never)]
-fn held_at<T: Arithmetic, const LEN: usize>(memory: &[T], place: isize) -> [T; LEN] {
-    let mut held = [T::ZERO; LEN];
+fn held_at<T: Arithmetic>(memory: &[T], place: isize) -> [T; MOST] {
+    let mut held = [T::ZERO; MOST];
     let (before, from) = ((-place).max(0) as usize, place.max(0) as usize);
-    if before < LEN && from < memory.len() {
-        let len = (LEN - before).min(memory.len() - from);
+    if before < MOST && from < memory.len() {
+        let len = (MOST - before).min(memory.len() - from);
         held[before..before + len].copy_from_slice(&memory[from..from + len]);
     }
     held

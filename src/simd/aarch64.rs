@@ -49,6 +49,17 @@ vectors!(
         unsafe { vld1q_u32(lanes.as_ptr()) }
     },
     keep |vector, mask| vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(vector), mask)),
+    compress |vector, bits: u32| {
+        let (mut lanes, mut count) = ([0.0; 4], 0);
+        // SAFETY: the array has as many elements as the vector.
+        unsafe { vst1q_f32(lanes.as_mut_ptr(), vector) };
+        for lane in 0..lanes.len() {
+            lanes[count] = lanes[lane];
+            count += (bits >> lane & 1) as usize;
+        }
+        // SAFETY: the array has as many elements as the vector.
+        unsafe { vld1q_f32(lanes.as_ptr()) }
+    },
     zip_groups |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
     split_groups |a, b| (a, b),
     prefetch |_: &[f32], _| (),
@@ -93,6 +104,17 @@ vectors!(
         unsafe { vld1q_u64(lanes.as_ptr()) }
     },
     keep |vector, mask| vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(vector), mask)),
+    compress |vector, bits: u32| {
+        let (mut lanes, mut count) = ([0.0; 2], 0);
+        // SAFETY: the array has as many elements as the vector.
+        unsafe { vst1q_f64(lanes.as_mut_ptr(), vector) };
+        for lane in 0..lanes.len() {
+            lanes[count] = lanes[lane];
+            count += (bits >> lane & 1) as usize;
+        }
+        // SAFETY: the array has as many elements as the vector.
+        unsafe { vld1q_f64(lanes.as_ptr()) }
+    },
     zip_groups |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
     split_groups |a, b| (a, b),
     prefetch |_: &[f64], _| (),

@@ -70,6 +70,16 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     }
 
     #[inline(always)]
+    fn compress(self, mut vector: Self::Vector, bits: u32) -> Self::Vector {
+        let mut count = 0;
+        for lane in 0..LANES {
+            vector[count] = vector[lane];
+            count += (bits >> lane & 1) as usize;
+        }
+        vector
+    }
+
+    #[inline(always)]
     fn split_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
         (a, b)
     }

@@ -20,6 +20,9 @@ macro_rules! unroll {
     ($index:ident < $count:expr, at most 6, $body:block) => {
         unroll!(@copies $index, $count, $body, 0 1 2 3 4 5)
     };
+    ($index:ident < $count:expr, at most 8, $body:block) => {
+        unroll!(@copies $index, $count, $body, 0 1 2 3 4 5 6 7)
+    };
     (@copies $index:ident, $count:expr, $body:block, $($value:literal)*) => {
         $({
             const $index: usize = $value;

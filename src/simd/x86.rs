@@ -53,6 +53,17 @@ vectors!(
         _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits as i32), lanes), lanes)
     },
     keep |vector, mask| _mm256_and_ps(vector, _mm256_castsi256_ps(mask)),
+    compress |vector, bits: u32| {
+        let (mut lanes, mut count) = ([0.0; 8], 0);
+        // SAFETY: the array has as many elements as the vector.
+        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), vector) };
+        for lane in 0..lanes.len() {
+            lanes[count] = lanes[lane];
+            count += (bits >> lane & 1) as usize;
+        }
+        // SAFETY: the array has as many elements as the vector.
+        unsafe { _mm256_loadu_ps(lanes.as_ptr()) }
+    },
     zip_groups |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
     prefetch |slice: &[f32], index| prefetch(slice, index),
@@ -94,6 +105,17 @@ vectors!(
         _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(bits as i64), lanes), lanes)
     },
     keep |vector, mask| _mm256_and_pd(vector, _mm256_castsi256_pd(mask)),
+    compress |vector, bits: u32| {
+        let (mut lanes, mut count) = ([0.0; 4], 0);
+        // SAFETY: the array has as many elements as the vector.
+        unsafe { _mm256_storeu_pd(lanes.as_mut_ptr(), vector) };
+        for lane in 0..lanes.len() {
+            lanes[count] = lanes[lane];
+            count += (bits >> lane & 1) as usize;
+        }
+        // SAFETY: the array has as many elements as the vector.
+        unsafe { _mm256_loadu_pd(lanes.as_ptr()) }
+    },
     zip_groups |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
     prefetch |slice: &[f64], index| prefetch(slice, index),
@@ -149,6 +171,7 @@ vectors!(
     },
     mask |bits| bits as u16,
     keep |vector, mask| _mm512_maskz_mov_ps(mask, vector),
+    compress |vector, bits: u32| _mm512_maskz_compress_ps(bits as u16, vector),
     zip_groups |a, b| (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)),
     prefetch |slice: &[f32], index| prefetch(slice, index),
@@ -187,6 +210,7 @@ vectors!(
     },
     mask |bits| bits as u8,
     keep |vector, mask| _mm512_maskz_mov_pd(mask, vector),
+    compress |vector, bits: u32| _mm512_maskz_compress_pd(bits as u8, vector),
     zip_groups |a, b| (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b)),
     prefetch |slice: &[f64], index| prefetch(slice, index),

@@ -17,6 +17,7 @@ use crate::gemm::blocking::SPARE;
 use crate::geometry::gcd;
 use crate::kernels::image_tile::ImagePlanes;
 use crate::kernels::planes::{Plane, Segment, Taps};
+use crate::kernels::small_image::{self, SmallPlanes};
 use crate::scratch::Scratch;
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -187,7 +188,7 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
     fn run<S: Simd<T>>(self, simd: S) {
         let Bare { planes: Planes { job: Job { stage, size, first, .. }, channels, output }, bare } = self;
         let weights = stage.weights;
-        ImagePlanes::<T, HEIGHT, WIDTH, STEP> {
+        let planes = ImagePlanes::<T, HEIGHT, WIDTH, STEP> {
             memory: bare.memory,
             start: (channels.start / weights.group[1] - *first) * bare.size[0] * bare.size[1],
             multiplier: weights.group[1],
@@ -197,8 +198,13 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
             bias: weights.bias.as_ref().map(|bias| &bias[channels]),
             output,
             size: *size,
+        };
+        match small_image::pitch([HEIGHT, WIDTH], STEP, bare.size, bare.origin, *size) {
+            Some(8) => simd.call(SmallPlanes::<T, HEIGHT, WIDTH, STEP, 8> { planes }),
+            Some(16) => simd.call(SmallPlanes::<T, HEIGHT, WIDTH, STEP, 16> { planes }),
+            Some(32) => simd.call(SmallPlanes::<T, HEIGHT, WIDTH, STEP, 32> { planes }),
+            _ => planes.run(simd),
         }
-        .run(simd);
     }
 }
 

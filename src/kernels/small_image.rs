@@ -1,0 +1,268 @@
+//! Direct convolution of single channels of a small image, from a copy of each channel.
+//!
+//! A channel is copied with its padding, rows a constant number of elements apart, so that a tap is a constant number of elements away from the
+//! one before; with step 2 it is copied as four, one for each residue of rows and columns, in which neighbouring pixels are neighbours again. Where two
+//! rows fit into a vector it takes both. What is seen behind the end of a row is what is seen before the begin of the next one: zeros.
+//!
+//! ```text
+//! for R vectors of output, one below the other:
+//!     for row of the copy under them:           # loaded once for all vectors that see it
+//!         for column of taps: x = row[column..]; acc[r] += weight[r] * x
+//! ```
+
+use crate::simd::{Arithmetic, Kernel, Simd, unroll};
+
+/// Elements that a copy may take.
+const HELD: usize = 2048;
+/// Elements behind it that may be read and written.
+const MARGIN: usize = 128;
+/// Vectors of a tile, one below the other.
+const ROWS: usize = 4;
+
+/// Some output channels, with the kernel's size and step, and the elements from one row of a copy to the next.
+pub(crate) struct SmallPlanes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const PITCH: usize>
+{
+    pub(crate) planes: super::image_tile::ImagePlanes<'a, 'o, T, HEIGHT, WIDTH, STEP>,
+}
+
+/// The smallest of 8, 16 and 32 elements from row to row of a copy that will do, if any does.
+pub(crate) fn pitch(
+    kernel: [usize; 2],
+    step: usize,
+    image: [usize; 2],
+    origin: [isize; 2],
+    size: [usize; 2],
+) -> Option<usize> {
+    let seen = size[1] + (kernel[1] - 1) / step;
+    let (before, behind) = (-origin[1], origin[1] + (size[1] + kernel[1] - 1) as isize - image[1] as isize);
+    // With step 1 the padding behind a row and before the next one may be the same.
+    let shared = if step == 1 { before.min(behind).max(0) as usize } else { 0 };
+    let fits =
+        |pitch: usize| pitch + shared >= seen && step * step * plane_len(kernel[0], step, pitch, size[0]) <= HELD;
+    [8, 16, 32].into_iter().find(|&pitch| fits(pitch))
+}
+
+/// Elements of a copy, for each residue, and a vector that may be written behind it.
+const fn plane_len(height: usize, step: usize, pitch: usize, rows: usize) -> usize {
+    (rows + (height - 1) / step) * pitch + 16
+}
+
+impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const PITCH: usize> Kernel<T>
+    for SmallPlanes<'_, '_, T, HEIGHT, WIDTH, STEP, PITCH>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        let planes = self.planes;
+        let [height, width] = planes.image;
+        let mut held = [T::ZERO; HELD + MARGIN];
+        let plane = plane_len(HEIGHT, STEP, PITCH, planes.size[0]);
+        let (copy, pixels) = (STEP * STEP * plane, planes.size[0] * planes.size[1]);
+        let channels = planes.output.len() / pixels;
+        // As many at a time as there is room for: what has just been written cannot be read yet by vectors that begin elsewhere.
+        let together = HELD / copy * planes.multiplier;
+        for first in (0..channels).step_by(together) {
+            let last = channels.min(first + together);
+            for (input, at) in (first / planes.multiplier..last.div_ceil(planes.multiplier)).zip((0..).step_by(copy)) {
+                let start = planes.start + input * height * width;
+                let take = Take {
+                    memory: planes.memory,
+                    start,
+                    image: planes.image,
+                    origin: planes.origin,
+                    size: planes.size,
+                };
+                take.run::<S, HEIGHT, WIDTH, STEP, PITCH>(simd, plane, &mut held[at..]);
+            }
+            for channel in first..last {
+                let weights = &planes.weights[channel * HEIGHT * WIDTH..][..HEIGHT * WIDTH];
+                let bias = planes.bias.map_or(T::ZERO, |bias| bias[channel]);
+                let output = &mut planes.output[channel * pixels..][..pixels];
+                let held = &held[(channel - first) / planes.multiplier * copy..];
+                Small::<T, HEIGHT, WIDTH, STEP, PITCH> { held, plane, weights, bias, output, size: planes.size }
+                    .run(simd);
+            }
+        }
+    }
+}
+
+/// Makes the copies of a channel.
+struct Take<'a, T> {
+    memory: &'a [T],
+    start: usize,
+    image: [usize; 2],
+    origin: [isize; 2],
+    size: [usize; 2],
+}
+
+impl<T: Arithmetic> Take<'_, T> {
+    #[inline(always)]
+    fn run<S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const PITCH: usize>(
+        self,
+        simd: S,
+        plane: usize,
+        held: &mut [T],
+    ) {
+        // The rows and columns of the image that are seen.
+        let kernel = [HEIGHT, WIDTH];
+        let seen = |axis: usize| {
+            let end = self.origin[axis] + ((self.size[axis] - 1) * STEP + kernel[axis]) as isize;
+            (self.origin[axis].max(0), end.min(self.image[axis] as isize))
+        };
+        let ((top, bottom), (left, right)) = (seen(0), seen(1));
+        if left >= right {
+            return;
+        }
+        let columns = (right - left) as usize;
+        let across = if PITCH > S::LANES { PITCH / S::LANES } else { 1 };
+        // For each residue of the columns: which lanes are columns, and where the first one goes.
+        let mut masks = [[simd.mask(0); 8]; 2];
+        let mut places = [0; 2];
+        let first = (left - self.origin[1]) as usize;
+        for residue in 0..STEP {
+            let count = (columns - residue.min(columns)).div_ceil(STEP);
+            for vector in 0..across {
+                let rest = count - (vector * S::LANES).min(count);
+                masks[residue][vector] = simd.mask(if rest < 32 { (1 << rest) - 1 } else { u32::MAX });
+            }
+            places[residue] = (first + residue) % STEP * plane + (first + residue) / STEP;
+        }
+        let len = across * S::LANES * STEP + STEP - 1;
+        for y in top..bottom {
+            let from = self.start + y as usize * self.image[1] + left as usize;
+            let row = (y - self.origin[0]) as usize;
+            let to = &mut held[row % STEP * STEP * plane + row / STEP * PITCH..];
+            let end;
+            let from = match self.memory.get(from..from + len) {
+                Some(from) => from,
+                None => {
+                    end = end_of(&self.memory[from..]);
+                    &end[..len]
+                }
+            };
+            unroll!(RESIDUE < STEP, at most 2, {
+                let to = &mut to[places[RESIDUE]..][..across * S::LANES];
+                unroll!(VECTOR < 8, at most 8, {
+                    if VECTOR < across {
+                        let from = &from[RESIDUE + VECTOR * S::LANES * STEP..];
+                        let vector = if STEP == 1 { simd.load(from) } else { simd.load_even(from) };
+                        simd.store(simd.keep(vector, masks[RESIDUE][VECTOR]), &mut to[VECTOR * S::LANES..]);
+                    }
+                });
+            });
+        }
+    }
+}
+
+/// The last elements of the memory, and zeros.
+#[cold]
+#[inline(never)]
+fn end_of<T: Arithmetic>(from: &[T]) -> [T; 80] {
+    let mut held = [T::ZERO; 80];
+    let len = from.len().min(80);
+    held[..len].copy_from_slice(&from[..len]);
+    held
+}
+
+/// One output channel.
+struct Small<'h, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const PITCH: usize> {
+    held: &'h [T],
+    plane: usize,
+    weights: &'h [T],
+    bias: T,
+    output: &'o mut [T],
+    size: [usize; 2],
+}
+
+impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const PITCH: usize>
+    Small<'_, '_, T, HEIGHT, WIDTH, STEP, PITCH>
+{
+    #[inline(always)]
+    fn run<S: Simd<T>>(&mut self, simd: S) {
+        // Rows of output in a vector, or vectors in a row.
+        let together = if S::LANES > PITCH { S::LANES / PITCH } else { 1 };
+        let vectors = self.size[0].div_ceil(together);
+        let mut column = 0;
+        while column < self.size[1] {
+            let mut vector = 0;
+            while vector < vectors {
+                if vectors >= ROWS {
+                    self.run_tile::<S, ROWS>(simd, vector.min(vectors - ROWS), column);
+                    vector += ROWS;
+                } else {
+                    self.run_tile::<S, 1>(simd, vector, column);
+                    vector += 1;
+                }
+            }
+            column += S::LANES;
+        }
+    }
+
+    #[inline(always)]
+    fn run_tile<S: Simd<T>, const R: usize>(&mut self, simd: S, first: usize, column: usize) {
+        let together = if S::LANES > PITCH { S::LANES / PITCH } else { 1 };
+        let weights = &self.weights[..HEIGHT * WIDTH];
+        let mut sums = [simd.splat(T::ZERO); R];
+        let start = first * together * PITCH + column;
+        if STEP == 1 {
+            // One vector is so many rows of the copy below the one before.
+            let pixels = &self.held[start..];
+            let len = ((R - 1) * together + HEIGHT - 1) * PITCH + S::LANES + WIDTH - 1;
+            let pixels = &pixels[..len];
+            unroll!(INPUT < (R - 1) * 2 + HEIGHT, {
+                if INPUT < (R - 1) * together + HEIGHT {
+                    unroll!(COLUMN < WIDTH, at most 6, {
+                        let x = simd.load(&pixels[INPUT * PITCH + COLUMN..]);
+                        unroll!(ROW < R, at most 4, {
+                            if ROW * together <= INPUT && INPUT < ROW * together + HEIGHT {
+                                let weight = simd.splat(weights[(INPUT - ROW * together) * WIDTH + COLUMN]);
+                                sums[ROW] = simd.fma(x, weight, sums[ROW]);
+                            }
+                        });
+                    });
+                }
+            });
+        } else {
+            let len = ((R - 1) * together + (HEIGHT - 1) / STEP) * PITCH + S::LANES + (WIDTH - 1) / STEP;
+            unroll!(TAP < HEIGHT * WIDTH, at most 28, {
+                let (row, column) = (TAP / WIDTH, TAP % WIDTH);
+                let place = row % STEP * STEP + column % STEP;
+                let pixels = &self.held[place * self.plane + start..][..len];
+                let weight = simd.splat(weights[TAP]);
+                unroll!(ROW < R, at most 4, {
+                    let x = simd.load(&pixels[(ROW * together + row / STEP) * PITCH + column / STEP..]);
+                    sums[ROW] = simd.fma(x, weight, sums[ROW]);
+                });
+            });
+        }
+        let bias = simd.splat(self.bias);
+        let [rows, columns] = self.size;
+        // The lanes that are pixels, and how many they are.
+        let mut bits = u32::MAX;
+        if together > 1 {
+            bits = (1 << columns) - 1;
+            bits |= bits << PITCH;
+        }
+        unroll!(ROW < R, at most 4, {
+            let row = (first + ROW) * together;
+            let sum = simd.add(bias, sums[ROW]);
+            if together > 1 {
+                let end = rows.min(row + together) * columns;
+                store_some(simd, simd.compress(sum, bits), &mut self.output[row * columns..end]);
+            } else {
+                store_some(simd, sum, &mut self.output[row * columns + column..(row + 1) * columns]);
+            }
+        });
+    }
+}
+
+/// As many lanes as there is room for.
+#[inline(always)]
+fn store_some<T: Copy, S: Simd<T>>(simd: S, vector: S::Vector, to: &mut [T]) {
+    if to.len() >= S::LANES {
+        simd.store(vector, to);
+    } else {
+        simd.store_partial(vector, to);
+    }
+}
