@@ -120,10 +120,14 @@ impl Lists {
         (self.keep, self.filled) = (keep, false);
     }
 
-    /// The [`offsets`](Source::offsets) of a source.
-    pub(crate) fn offsets_of<T: Copy>(&mut self, source: &impl Source<T>) -> &[u32] {
-        self.offsets.resize(source.channel_taps(), 0);
-        source.offsets(&mut self.offsets);
+    /// Where the first pixel under each tap of some channels lies.
+    pub(crate) fn offsets_of<T: Copy>(&mut self, source: &impl Source<T>, channels: usize) -> &[u32] {
+        let len = source.channel_taps();
+        self.offsets.resize(channels * len, 0);
+        source.offsets(&mut self.offsets[..len]);
+        for tap in len..channels * len {
+            self.offsets[tap] = self.offsets[tap - len] + source.distance() as u32;
+        }
         &self.offsets
     }
 }

@@ -15,8 +15,10 @@ use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Rows of a tile.
 const ROWS: usize = 4;
-/// Rows that are worked on from left to right before those below, so that all that they see stays in cache; and masks are made but once for them.
+/// Rows that are worked on from left to right before those below: more make fewer masks, but memory is read fastest row by row.
 const BAND: usize = 16;
+/// Columns from which a band is one tile high.
+const WIDE: usize = 256;
 /// Rows of input under a tile, at most.
 const INPUTS: usize = 16;
 /// Elements of one of them that a tile sees, at most.
@@ -82,7 +84,7 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
         let zeros = [T::ZERO; MOST];
         let mut band = 0;
         while band < rows {
-            let end = rows.min(band + BAND);
+            let end = rows.min(band + if columns < WIDE { BAND } else { ROWS });
             let mut column = 0;
             while column < columns {
                 if column + S::LANES < columns {
@@ -108,16 +110,19 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
     ) {
         // A full tile where there is one: then some pixels are computed again.
         let column = if self.size[1] < V * S::LANES { column } else { column.min(self.size[1] - V * S::LANES) };
-        let mut masks = [[simd.mask(0); V]; WIDTH];
-        unroll!(COLUMN < WIDTH, at most 6, {
-            unroll!(VECTOR < V, at most 2, {
-                // The lanes that see the image.
-                let first = self.origin[1] + ((column + VECTOR * S::LANES) * STEP + COLUMN) as isize;
-                let below = |limit: isize| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(S::LANES);
-                let upto = |lane: usize| (1u32 << lane) - 1;
-                masks[COLUMN][VECTOR] = simd.mask(upto(below(self.image[1] as isize)) & !upto(below(0)));
+        let mut masks = [[simd.mask(u32::MAX); V]; WIDTH];
+        let first = self.origin[1] + (column * STEP) as isize;
+        if first < 0 || first as usize + (V * S::LANES - 1) * STEP + WIDTH > self.image[1] {
+            unroll!(COLUMN < WIDTH, at most 6, {
+                unroll!(VECTOR < V, at most 2, {
+                    // The lanes that see the image.
+                    let first = first + (VECTOR * S::LANES * STEP + COLUMN) as isize;
+                    let below = |limit: isize| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(S::LANES);
+                    let upto = |lane: usize| (1u32 << lane) - 1;
+                    masks[COLUMN][VECTOR] = simd.mask(upto(below(self.image[1] as isize)) & !upto(below(0)));
+                });
             });
-        });
+        }
         let rows = self.size[0];
         let mut row = start;
         while row < end {

@@ -44,7 +44,7 @@ impl<T: Element> ConvolutionPlan<T> {
             }
             Recipe::Depthwise { window, group } => {
                 let taps = weight.iter().copied().collect();
-                ConvolutionPlan::Depthwise(depthwise::Weights::new(isa, window, group, taps, bias))
+                ConvolutionPlan::Depthwise(depthwise::Weights { isa, window, group, taps, bias })
             }
             Recipe::Phases(_) => unreachable!("only a transposed convolution has phases"),
         }

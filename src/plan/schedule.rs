@@ -34,7 +34,7 @@ const SERIAL_MACS: u64 = 200_000;
 /// Bytes of working memory that a region may take: they stay in a second-level cache of 1 MiB along with what streams through it.
 const REGION_BYTES: usize = 512 << 10;
 /// Bytes that a region may see of a channel that is convolved for itself.
-const PLANE_BYTES: usize = 96 << 10;
+const PLANE_BYTES: usize = 256 << 10;
 
 /// The taps that a pixel sees.
 #[derive(Clone, Copy, Debug)]
@@ -169,14 +169,10 @@ impl Demand {
         // A thread has as many bands as any other.
         let even = threads.div_ceil(others);
         let bands = rows.div_ceil(most).next_multiple_of(even).min(rows);
-        let schedule = Schedule {
-            workers: 1,
-            units: self.units,
-            splits,
-            rows: rows.div_ceil(bands),
-            columns,
-            lanes: Lanes::Pixels,
-        };
+        // Tiles are four rows high.
+        let tall = rows.div_ceil(bands).next_multiple_of(4);
+        let schedule =
+            Schedule { workers: 1, units: self.units, splits, rows: tall.min(rows), columns, lanes: Lanes::Pixels };
         Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
     }
 

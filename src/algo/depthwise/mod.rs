@@ -14,9 +14,8 @@ use crate::algo::{Extent, Region, Stage};
 use crate::element::Element;
 use crate::gemm::Source;
 use crate::gemm::blocking::SPARE;
-use crate::geometry::gcd;
 use crate::kernels::image_tile::ImagePlanes;
-use crate::kernels::planes::{Plane, Segment, Taps};
+use crate::kernels::planes::Plane;
 use crate::kernels::small_image::{self, SmallPlanes};
 use crate::scratch::Scratch;
 use crate::simd::{Isa, Kernel, Simd};
@@ -34,40 +33,6 @@ pub(crate) struct Weights<T> {
     /// `[out][in / groups][kh][kw]`.
     pub(crate) taps: Vec<T>,
     pub(crate) bias: Option<Vec<T>>,
-    segments: Vec<Segment>,
-}
-
-impl<T: Element> Weights<T> {
-    pub(crate) fn new(isa: Isa, window: Window, group: [usize; 2], taps: Vec<T>, bias: Option<Vec<T>>) -> Self {
-        let segments = segments(&window);
-        Weights { isa, window, group, taps, bias, segments }
-    }
-}
-
-/// A window's taps in order, cut at the ends of channels and blocks, and where a block ends within a row of taps, at the ends of that row.
-fn segments(window: &Window) -> Vec<Segment> {
-    let width = window.columns.len();
-    let mut segments = Vec::new();
-    let mut start = 0;
-    for &end in window.block_ends() {
-        for (channel, taps) in window.channels(start..end) {
-            let (mut at, last) = (taps.start, taps.end);
-            while at < last {
-                let row = at / width;
-                let whole = at.is_multiple_of(width) && at + width <= last;
-                let upto = if whole { last / width * width } else { last.min((row + 1) * width) };
-                let (rows, columns) =
-                    if whole { (row..upto / width, 0..width) } else { (row..row + 1, at % width..upto - row * width) };
-                segments.push(Segment { channel, rows, columns, ends_block: false });
-                at = upto;
-            }
-        }
-        if let Some(segment) = segments.last_mut() {
-            segment.ends_block = true;
-        }
-        start = end;
-    }
-    segments
 }
 
 /// The stage.
@@ -96,7 +61,7 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
         let wanted = Wanted { pixel_step: 1, spare: SPARE, skip_zeros: false };
         let source = WindowSource::new(self.sampling, image, region, wanted);
         let size = [region.rows.len(), region.columns.len()];
-        let offsets = scratch.lists.offsets_of(&source);
+        let offsets = scratch.lists.offsets_of(&source, ins);
         let (staged, packed) = scratch.elements.split_at_mut(size[0] * size[1]);
         let mut job = Job { stage: self, source: &source, offsets, size, first: groups.start, packed };
         if let Some(output) = output.as_slice_mut() {
@@ -128,6 +93,7 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
 struct Job<'s, 'a, T> {
     stage: &'s Depthwise<'a, T>,
     source: &'s WindowSource<'a, T>,
+    /// Where the first pixel under each tap of a group lies.
     offsets: &'s [u32],
     /// Rows and columns.
     size: [usize; 2],
@@ -214,7 +180,7 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         let Planes { job, channels, output } = self;
-        let Job { stage: Depthwise { weights, sampling, .. }, source, offsets, size, first, packed } = job;
+        let Job { stage: Depthwise { weights, .. }, source, offsets, size, first, packed } = job;
         let [ins, outs] = weights.group;
         let (window, pixels) = (&weights.window, size[0] * size[1]);
         let groups = channels.start / outs..channels.end.div_ceil(outs);
@@ -229,26 +195,16 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, '_, T> {
                 &**packed
             }
         };
-        let [window_step, row_step] = [window.row_step(), sampling.step[0]];
-        let common = gcd(row_step, window_step);
-        let taps = Taps {
-            kernel: window.kernel(),
-            segments: &weights.segments,
-            offsets,
-            distance: source.distance(),
-            spacing: window_step / common,
-            step: row_step / common,
-        };
         for (channel, output) in channels.zip(output.chunks_exact_mut(pixels)) {
             let per_channel = ins * window.len();
             simd.call(Plane {
-                taps,
+                pixels: &memory[(channel / outs - groups.start) * ins * source.distance()..],
+                offsets,
+                block_ends: window.block_ends(),
                 weights: &weights.taps[channel * per_channel..][..per_channel],
                 bias: weights.bias.as_ref().map_or(T::ZERO, |bias| bias[channel]),
-                pixels: &memory[(channel / outs - groups.start) * ins * taps.distance..],
                 pitch: source.pitch(),
                 output,
-                output_pitch: size[1],
                 size: *size,
             });
         }
