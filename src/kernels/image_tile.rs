@@ -158,6 +158,16 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
                 inputs
             }
         };
+        if self.size[1] >= WIDE {
+            // What the tile below will see and this one does not: too far from row to row for the machine to guess it.
+            unroll!(AHEAD < R * STEP, at most 8, {
+                let row = self.origin[0] + (row * STEP + (R - 1) * STEP + HEIGHT + AHEAD) as isize;
+                let place = self.start as isize + row * self.image[1] as isize + (column * STEP) as isize;
+                unroll!(VECTOR < V, at most 2, {
+                    simd.prefetch(self.memory, place as usize + VECTOR * S::LANES);
+                });
+            });
+        }
         let weights = &self.weights[..HEIGHT * WIDTH];
         let mut sums = [[simd.splat(T::ZERO); V]; R];
         unroll!(INPUT < (R - 1) * STEP + HEIGHT, {
