@@ -49,6 +49,15 @@ fn convolutions() -> Vec<Case> {
         ("no bias", conv(9, 14, 3).bias(false), [1, 12, 12]),
         ("large kernel", conv(1, 2, 17).padding(8), [1, 20, 22]),
         ("many threads", conv(16, 64, 3).padding(1), [3, 20, 20]),
+        ("stride 3", conv(20, 33, [4, 5]).stride(3).padding(2), [2, 30, 31]),
+        ("stride 4, dilated", conv(20, 33, 3).stride([2, 4]).dilation([2, 3]).padding(3), [1, 30, 61]),
+        ("patches", conv(3, 40, 16).stride(16), [1, 48, 80]),
+        ("depthwise 7x7", Conv2d::depthwise(6, 7).padding(3), [2, 11, 50]),
+        ("depthwise dilated", Conv2d::depthwise(6, 3).padding(2).dilation(2), [1, 14, 40]),
+        ("depthwise of several blocks", Conv2d::depthwise(3, [17, 31]).padding([8, 15]), [1, 20, 45]),
+        ("few channels", conv(2, 2, 3).padding(1), [2, 20, 37]),
+        ("gray", conv(3, 1, [5, 3]).padding([2, 1]), [1, 20, 37]),
+        ("more channels than sums have room for", conv(40, 2100, 1), [1, 17, 19]),
         ("few pixels, many channels", conv(64, 96, 3).padding(1), [1, 4, 4]),
     ]
 }
@@ -448,6 +457,45 @@ fn activations_are_those_of_the_plain_result() {
             assert_same(&output, &apply(&plain), &(&activation, isa, "channels last"));
             let layer = ConvTranspose2dLayer::with_options(&up, &transposed_weight, Some(&bias), options).unwrap();
             assert_same(&layer.run(&input).unwrap(), &apply(&transposed), &(&activation, isa, "transposed"));
+        }
+    }
+}
+
+fn check_depthwise<T: TestElement + Float>(config: &Conv2d, [n, h, w]: [usize; 3]) {
+    let mut random = Random::new(14);
+    let mut input = random.array4::<T>([n, config.in_channels, h, w]);
+    // What lies beside a channel in memory must not be seen: its neighbours' corners are not finite.
+    for (channel, value) in [(1, T::nan()), (3, T::infinity())] {
+        input[[0, channel, 0, 0]] = value;
+        input[[0, channel, h - 1, w - 1]] = value;
+    }
+    let weight = random.array4::<T>(config.weight_shape());
+    let bias = bias_for(config, &mut random);
+    let want = reference::conv2d(config, &input, &weight, bias.as_deref()).expect("a result");
+    for isa in isas() {
+        let layer = Conv2dLayer::with_options(config, &weight, bias.as_deref(), options(isa)).expect("a layer");
+        assert_same(&layer.run(&input).expect("a result"), &want, &(config, h, w, isa));
+    }
+}
+
+/// Images of one vector and less, of one and two, of many; with edges on all sides, on some, on none.
+#[test]
+fn depthwise_of_every_size() {
+    let widths = [1, 2, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 28, 30, 31, 32, 33, 56, 65];
+    for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+        for padding in [[kernel / 2; 4], [0; 4], [0, 1, kernel, 2], [kernel + 1, 3, 0, 0]] {
+            let config = Conv2d::depthwise(5, kernel).stride(stride).padding(padding);
+            for width in widths {
+                for height in [1, 3, 7, 18] {
+                    if config.output_size([height, width]).is_ok() {
+                        check_depthwise::<f32>(&config, [1, height, width]);
+                        check_depthwise::<f64>(&config, [1, height, width]);
+                    }
+                }
+            }
+            check_depthwise::<f32>(&config, [2, 5, 300]);
+            check_depthwise::<f32>(&Conv2d { out_channels: 10, ..config }, [2, 14, 14]);
+            check_depthwise::<f32>(&config.padding_mode(PaddingMode::Replicate), [1, 9, 14]);
         }
     }
 }

@@ -42,7 +42,8 @@ pub(crate) struct TileShape {
     panel: usize,
     registers: usize,
     rows: usize,
-    channel_tiles: bool,
+    /// Whether there are tiles with channels as lanes, or any but the simplest.
+    pub(crate) channel_tiles: bool,
 }
 
 impl TileShape {

@@ -13,7 +13,7 @@ use crate::algo::window::Window;
 use crate::algo::{Extent, Region, Stage};
 use crate::element::Element;
 use crate::gemm::Source;
-use crate::gemm::blocking::SPARE;
+use crate::gemm::blocking::{SPARE, TileShape};
 use crate::kernels::image_tile::ImagePlanes;
 use crate::kernels::planes::Plane;
 use crate::kernels::small_image::{self, SmallPlanes};
@@ -108,7 +108,8 @@ impl<'a, T: Element> Job<'_, 'a, T> {
         let Depthwise { weights: Weights { window, group, .. }, sampling, .. } = self.stage;
         let known = matches!((window.kernel(), sampling.step), ([3, 3] | [5, 5], [1, 1] | [2, 2]));
         let dense = [window.row_step(), window.column_step()] == [1, 1];
-        if known && dense && group[0] == 1 { self.source.bare() } else { None }
+        let vectors = TileShape::of::<T>(self.stage.weights.isa).channel_tiles;
+        if known && dense && group[0] == 1 && vectors { self.source.bare() } else { None }
     }
 
     /// Computes some output channels: whole groups, or one channel after the other. `output` has their planes, one behind the other.
@@ -152,6 +153,9 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
+        if const { !S::CHANNEL_TILES } {
+            unreachable!("nine types without vectors are too many to compile all of these kernels for");
+        }
         let Bare { planes: Planes { job: Job { stage, size, first, .. }, channels, output }, bare } = self;
         let weights = stage.weights;
         let planes = ImagePlanes::<T, HEIGHT, WIDTH, STEP> {
