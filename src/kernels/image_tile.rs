@@ -119,9 +119,9 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
                 unroll!(VECTOR < V, at most 2, {
                     // The lanes that see the image.
                     let first = first + (VECTOR * S::LANES * STEP + COLUMN) as isize;
-                    let below = |limit: isize| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(S::LANES);
-                    let upto = |lane: usize| (1u32 << lane) - 1;
-                    masks[COLUMN][VECTOR] = simd.mask(upto(below(self.image[1] as isize)) & !upto(below(0)));
+                    let [before, upto] = [0, self.image[1] as isize]
+                        .map(|limit| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(S::LANES));
+                    masks[COLUMN][VECTOR] = simd.mask(first_bits(upto) & !first_bits(before));
                 });
             });
         }
@@ -182,7 +182,7 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
                     x[VECTOR] = simd.keep(loaded, masks[COLUMN][VECTOR]);
                 });
                 unroll!(ROW < R, at most 4, {
-                    if const { ROW * STEP <= INPUT && INPUT < ROW * STEP + HEIGHT } {
+                    if const { is_seen(INPUT, ROW * STEP, HEIGHT) } {
                         let weight = simd.splat(weights[(INPUT - ROW * STEP) * WIDTH + COLUMN]);
                         unroll!(VECTOR < V, at most 2, {
                             sums[ROW][VECTOR] = simd.fma(x[VECTOR], weight, sums[ROW][VECTOR]);
@@ -263,6 +263,16 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
             None => [T::ZERO; MOST],
         })
     }
+}
+
+/// Whether a row of input is under a kernel so high that begins at row `first`.
+pub(super) const fn is_seen(input: usize, first: usize, height: usize) -> bool {
+    first <= input && input < first + height
+}
+
+/// The lowest bits, so many; all of them from 32 on.
+pub(super) const fn first_bits(count: usize) -> u32 {
+    if count < 32 { (1 << count) - 1 } else { u32::MAX }
 }
 
 /// A piece of memory that begins before it or ends behind it, with zeros where there is none.

@@ -10,6 +10,7 @@
 //!         for column of taps: x = row[column..]; acc[r] += weight[r] * x
 //! ```
 
+use super::image_tile::{ImagePlanes, first_bits, is_seen};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Elements that a copy may take.
@@ -22,7 +23,7 @@ const ROWS: usize = 4;
 /// Some output channels, with the kernel's size and step, and the elements from one row of a copy to the next.
 pub(crate) struct SmallPlanes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const PITCH: usize>
 {
-    pub(crate) planes: super::image_tile::ImagePlanes<'a, 'o, T, HEIGHT, WIDTH, STEP>,
+    pub(crate) planes: ImagePlanes<'a, 'o, T, HEIGHT, WIDTH, STEP>,
 }
 
 /// The smallest of 8, 16 and 32 elements from row to row of a copy that will do, if any does.
@@ -122,9 +123,8 @@ impl<T: Arithmetic> Take<'_, T> {
         let first = (left - self.origin[1]) as usize;
         for residue in 0..STEP {
             let count = (columns - residue.min(columns)).div_ceil(STEP);
-            for vector in 0..across {
-                let rest = count - (vector * S::LANES).min(count);
-                masks[residue][vector] = simd.mask(if rest < 32 { (1 << rest) - 1 } else { u32::MAX });
+            for (vector, mask) in masks[residue].iter_mut().enumerate() {
+                *mask = simd.mask(first_bits(count - (vector * S::LANES).min(count)));
             }
             places[residue] = (first + residue) % STEP * plane + (first + residue) / STEP;
         }
@@ -215,7 +215,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
                     unroll!(COLUMN < WIDTH, at most 6, {
                         let x = simd.load(&pixels[INPUT * PITCH + COLUMN..]);
                         unroll!(ROW < R, at most 4, {
-                            if ROW * together <= INPUT && INPUT < ROW * together + HEIGHT {
+                            if is_seen(INPUT, ROW * together, HEIGHT) {
                                 let weight = simd.splat(weights[(INPUT - ROW * together) * WIDTH + COLUMN]);
                                 sums[ROW] = simd.fma(x, weight, sums[ROW]);
                             }
@@ -241,7 +241,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
         // The lanes that are pixels, and how many they are.
         let mut bits = u32::MAX;
         if together > 1 {
-            bits = (1 << columns) - 1;
+            bits = first_bits(columns);
             bits |= bits << PITCH;
         }
         unroll!(ROW < R, at most 4, {
