@@ -59,6 +59,28 @@ pub(crate) trait Stage<T>: Sync {
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>);
 }
 
+/// One of two stages.
+pub(crate) enum Either<A, B> {
+    First(A),
+    Second(B),
+}
+
+impl<T, A: Stage<T>, B: Stage<T>> Stage<T> for Either<A, B> {
+    fn scratch_len(&self, extent: Extent) -> usize {
+        match self {
+            Either::First(stage) => stage.scratch_len(extent),
+            Either::Second(stage) => stage.scratch_len(extent),
+        }
+    }
+
+    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
+        match self {
+            Either::First(stage) => stage.run(input, region, output, scratch),
+            Either::Second(stage) => stage.run(input, region, output, scratch),
+        }
+    }
+}
+
 /// How [`drive`] splits an output into regions, and on how many threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Schedule {

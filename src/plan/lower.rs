@@ -1,6 +1,6 @@
 //! From recipes to plans: weights in the order in which they will be read.
 
-use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3};
+use ndarray::ArrayView4;
 
 use crate::activation::Activation;
 use crate::algo::depthwise::{self, Depthwise};
@@ -9,7 +9,7 @@ use crate::algo::implicit_gemm::{self, ImplicitGemm, Weights};
 use crate::algo::transposed::borders::Borders;
 use crate::algo::transposed::{Phase, Transposed};
 use crate::algo::window::Window;
-use crate::algo::{Extent, Region, Schedule, Stage};
+use crate::algo::{Either, Schedule};
 use crate::config::{Conv2d, PaddingMode};
 use crate::element::Element;
 use crate::gemm::PackedWeights;
@@ -18,7 +18,6 @@ use crate::geometry::Problem;
 use crate::plan::choose;
 use crate::plan::recipe::{Product, Recipe};
 use crate::plan::schedule::Demand;
-use crate::scratch::Scratch;
 use crate::simd::Isa;
 
 /// A convolution with its weights.
@@ -68,37 +67,18 @@ impl<T: Element> ConvolutionPlan<T> {
         let origin = problem.pads.begins().map(|pad| -(pad as isize));
         match self {
             ConvolutionPlan::Product(plan) => {
-                ConvolutionStage::Product(plan.stage_at(problem.stride, origin, problem.mode, activation, lanes))
+                Either::First(plan.stage_at(problem.stride, origin, problem.mode, activation, lanes))
             }
             ConvolutionPlan::Depthwise(weights) => {
                 let sampling = Sampling { window: &weights.window, step: problem.stride, origin, mode: problem.mode };
-                ConvolutionStage::Depthwise(Depthwise { weights, activation, sampling })
+                Either::Second(Depthwise { weights, activation, sampling })
             }
         }
     }
 }
 
 /// The stage of either plan.
-pub(crate) enum ConvolutionStage<'a, T> {
-    Product(ImplicitGemm<'a, T>),
-    Depthwise(Depthwise<'a, T>),
-}
-
-impl<T: Element> Stage<T> for ConvolutionStage<'_, T> {
-    fn scratch_len(&self, extent: Extent) -> usize {
-        match self {
-            ConvolutionStage::Product(stage) => stage.scratch_len(extent),
-            ConvolutionStage::Depthwise(stage) => stage.scratch_len(extent),
-        }
-    }
-
-    fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
-        match self {
-            ConvolutionStage::Product(stage) => stage.run(input, region, output, scratch),
-            ConvolutionStage::Depthwise(stage) => stage.run(input, region, output, scratch),
-        }
-    }
-}
+pub(crate) type ConvolutionStage<'a, T> = Either<ImplicitGemm<'a, T>, Depthwise<'a, T>>;
 
 impl<T: Element> ProductPlan<T> {
     /// Always a product: for convolutions whose pixels come from elsewhere.
