@@ -151,7 +151,12 @@ pub(crate) fn copy_even_run<T: Copy, S: Simd<T>>(simd: S, from: &[T], to: &mut [
 pub(crate) fn fill_run<T: Arithmetic, S: Simd<T>>(simd: S, to: &mut [T], len: usize) {
     let whole = len.next_multiple_of(S::LANES);
     match to.get_mut(..whole) {
-        Some(to) => to.chunks_exact_mut(S::LANES).for_each(|to| simd.store(simd.splat(T::ZERO), to)),
+        // No closure: one that is used in several places is not inlined, and its operations become calls.
+        Some(to) => {
+            for to in to.chunks_exact_mut(S::LANES) {
+                simd.store(simd.splat(T::ZERO), to);
+            }
+        }
         None => to[..len].fill(T::ZERO),
     }
 }
