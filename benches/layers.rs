@@ -3,6 +3,9 @@
 //! Criterion reports "elements" per second: an element is one floating-point operation. Compare with the
 //! multiply-add peak of one core (two operations for each lane, port and cycle).
 
+#[path = "shared/values.rs"]
+mod values;
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -10,17 +13,9 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndconv::ndarray::{Array1, Array4};
 use ndconv::{
-    Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, Element, Float, Isa, Options, Workspace,
+    Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, Float, Isa, Options, Workspace,
 };
-
-/// Numbers in -1 to 1 without a pattern that a cache or a predictor could like.
-fn values<T: Element + Float>(shape: [usize; 4]) -> Array4<T> {
-    let mut state = 1u64;
-    Array4::from_shape_simple_fn(shape, || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        T::from((state >> 40) as f64 / (1 << 23) as f64 - 1.0).expect("a float")
-    })
-}
+use values::values;
 
 /// Name, configuration, height and width.
 fn convolutions() -> Vec<(&'static str, Conv2d, [usize; 2])> {

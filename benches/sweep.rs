@@ -4,6 +4,9 @@
 //! images 1 to 70 wide with 64 channels. A cliff is a size above 1 MMAC that takes more than 1.5 times as long for a
 //! multiply-add as the slower of its neighbours, along any of the four sizes. Prints them, draws everything, and fails if there are any.
 
+#[path = "shared/values.rs"]
+mod values;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -14,6 +17,7 @@ use lexopt::Arg;
 use ndarray::{Array1, Array4};
 use ndconv::{Conv2d, Conv2dLayer, Workspace};
 use plotters::prelude::*;
+use values::values;
 
 const CHANNELS: usize = 130;
 const WIDTH: usize = 70;
@@ -52,7 +56,8 @@ impl Size {
     fn measure(self, least: Duration) -> Result<Measured, ndconv::Error> {
         let config = self.config();
         let image = [self.width, self.width];
-        let layer = Conv2dLayer::new(&config, &values(config.weight_shape()), Some(&Array1::zeros(self.channels)))?;
+        let layer =
+            Conv2dLayer::new(&config, &values::<f32>(config.weight_shape()), Some(&Array1::zeros(self.channels)))?;
         let shape = [1, self.channels, image[0], image[1]];
         let (input, mut output) = (values(shape), Array4::zeros(layer.output_shape(shape)?));
         let mut workspace = Workspace::new();
@@ -77,15 +82,6 @@ impl Size {
             [Size { stride: stride - 1, ..self }, Size { stride: stride + 1, ..self }],
         ]
     }
-}
-
-/// Numbers in -1 to 1.
-fn values(shape: [usize; 4]) -> Array4<f32> {
-    let mut state = 1u32;
-    Array4::from_shape_simple_fn(shape, || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    })
 }
 
 type Map = BTreeMap<Size, Measured>;

@@ -27,7 +27,7 @@ pub(crate) enum Lanes {
 
 impl Lanes {
     /// How far apart in packed memory pixels lie that are `step` apart in the image: with channels as lanes pixels are read one by one, so
-    /// that every second one is as good as every one.
+    /// that any distance is as good as none.
     pub(crate) fn pixel_step(self, step: usize) -> usize {
         if self == Lanes::Channels { step } else { 1 }
     }

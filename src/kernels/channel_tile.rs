@@ -46,9 +46,16 @@ const MOST_IN_RUN: usize = 14;
 /// Pixels as far apart as the block says.
 const ANY_STEP: usize = 0;
 
+/// Most pixels of a tile whose pixels are so far apart. With any step the compiler loads all pixels of a tap before it uses them, so that they
+/// take registers too.
+const fn most_at_step(registers: usize, vectors: usize, step: usize) -> usize {
+    let most = most_pixels(registers, vectors);
+    if step == ANY_STEP && most > 12 { 12 } else { most }
+}
+
 /// Runs, and pixels of each at most, of the tiles that cover runs of so many pixels `step` apart.
 pub(crate) fn tile_of_runs(registers: usize, vectors: usize, run: usize, step: usize) -> (usize, usize) {
-    let most = if step > 2 { most_pixels(registers, vectors).min(12) } else { most_pixels(registers, vectors) };
+    let most = most_at_step(registers, vectors, if step > 2 { ANY_STEP } else { step });
     match run {
         ..=4 if run * 4 <= most && step == 1 => (4, run),
         _ if most >= 2 * MOST_IN_RUN && run > 4 => (2, MOST_IN_RUN),
@@ -61,8 +68,7 @@ pub(crate) fn tile_of_runs(registers: usize, vectors: usize, run: usize, step: u
 /// so they are of all sizes.
 const fn is_tile(registers: usize, vectors: usize, step: usize, runs: u16, len: u16) -> bool {
     let (runs, len) = (runs as usize, len as usize);
-    let most = most_pixels(registers, vectors);
-    let most = if step == ANY_STEP && most > 12 { 12 } else { most };
+    let most = most_at_step(registers, vectors, step);
     match runs {
         4 => len * 4 <= most && step == 1,
         _ => len * runs <= most,

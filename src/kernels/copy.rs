@@ -160,3 +160,13 @@ pub(crate) fn fill_run<T: Arithmetic, S: Simd<T>>(simd: S, to: &mut [T], len: us
         None => to[..len].fill(T::ZERO),
     }
 }
+
+/// As many lanes as there is room for.
+#[inline(always)]
+pub(crate) fn store_run<T: Copy, S: Simd<T>>(simd: S, vector: S::Vector, to: &mut [T]) {
+    if to.len() >= S::LANES {
+        simd.store(vector, to);
+    } else {
+        simd.store_partial(vector, to);
+    }
+}

@@ -278,7 +278,7 @@ pub(super) const fn first_bits(count: usize) -> u32 {
 /// A piece of memory that begins before it or ends behind it, with zeros where there is none.
 #[cold]
 #[inline(never)]
-fn held_at<T: Arithmetic>(memory: &[T], place: isize) -> [T; MOST] {
+pub(super) fn held_at<T: Arithmetic>(memory: &[T], place: isize) -> [T; MOST] {
     let mut held = [T::ZERO; MOST];
     let (before, from) = ((-place).max(0) as usize, place.max(0) as usize);
     if before < MOST && from < memory.len() {

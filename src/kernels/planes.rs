@@ -11,6 +11,7 @@
 //! A row of input is loaded again for each row of taps that sees it. To load it once, and add it to all rows of output that see it, takes another set of
 //! registers at the first and last rows of taps: it was slower for every size of kernel that is not known to the compiler.
 
+use super::copy::store_run;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Rows of a tile.
@@ -97,12 +98,7 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
         unroll!(ROW < R, at most 4, {
             let to = &mut self.output[(row + ROW) * self.size[1]..][..self.size[1]][column..];
             unroll!(VECTOR < V, at most 2, {
-                let to = &mut to[VECTOR * S::LANES..];
-                if to.len() >= S::LANES {
-                    simd.store(sums[ROW][VECTOR], to);
-                } else {
-                    simd.store_partial(sums[ROW][VECTOR], to);
-                }
+                store_run(simd, sums[ROW][VECTOR], &mut to[VECTOR * S::LANES..]);
             });
         });
     }

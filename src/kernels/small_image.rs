@@ -10,7 +10,8 @@
 //!         for column of taps: x = row[column..]; acc[r] += weight[r] * x
 //! ```
 
-use super::image_tile::{ImagePlanes, first_bits, is_seen};
+use super::copy::store_run;
+use super::image_tile::{ImagePlanes, first_bits, held_at, is_seen};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Elements that a copy may take.
@@ -41,6 +42,11 @@ pub(crate) fn pitch(
     let fits =
         |pitch: usize| pitch + shared >= seen && step * step * plane_len(kernel[0], step, pitch, size[0]) <= HELD;
     [8, 16, 32].into_iter().find(|&pitch| fits(pitch))
+}
+
+/// How many times `part` there is in `whole`, once at least.
+const fn times(whole: usize, part: usize) -> usize {
+    if whole > part { whole / part } else { 1 }
 }
 
 /// Elements of a copy, for each residue, and a vector that may be written behind it.
@@ -116,7 +122,7 @@ impl<T: Arithmetic> Take<'_, T> {
             return;
         }
         let columns = (right - left) as usize;
-        let across = if PITCH > S::LANES { PITCH / S::LANES } else { 1 };
+        let across = times(PITCH, S::LANES);
         // For each residue of the columns: which lanes are columns, and where the first one goes.
         let mut masks = [[simd.mask(0); 8]; 2];
         let mut places = [0; 2];
@@ -137,7 +143,7 @@ impl<T: Arithmetic> Take<'_, T> {
             let from = match self.memory.get(from..from + len) {
                 Some(from) => from,
                 None => {
-                    end = end_of(&self.memory[from..]);
+                    end = held_at(self.memory, from as isize);
                     &end[..len]
                 }
             };
@@ -153,16 +159,6 @@ impl<T: Arithmetic> Take<'_, T> {
             });
         }
     }
-}
-
-/// The last elements of the memory, and zeros.
-#[cold]
-#[inline(never)]
-fn end_of<T: Arithmetic>(from: &[T]) -> [T; 80] {
-    let mut held = [T::ZERO; 80];
-    let len = from.len().min(80);
-    held[..len].copy_from_slice(&from[..len]);
-    held
 }
 
 /// One output channel.
@@ -181,7 +177,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
     #[inline(always)]
     fn run<S: Simd<T>>(&mut self, simd: S) {
         // Rows of output in a vector, or vectors in a row.
-        let together = if S::LANES > PITCH { S::LANES / PITCH } else { 1 };
+        let together = times(S::LANES, PITCH);
         let vectors = self.size[0].div_ceil(together);
         let mut column = 0;
         while column < self.size[1] {
@@ -201,15 +197,14 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
 
     #[inline(always)]
     fn run_tile<S: Simd<T>, const R: usize>(&mut self, simd: S, first: usize, column: usize) {
-        let together = if S::LANES > PITCH { S::LANES / PITCH } else { 1 };
+        let together = times(S::LANES, PITCH);
         let weights = &self.weights[..HEIGHT * WIDTH];
         let mut sums = [simd.splat(T::ZERO); R];
         let start = first * together * PITCH + column;
         if STEP == 1 {
             // One vector is so many rows of the copy below the one before.
-            let pixels = &self.held[start..];
             let len = ((R - 1) * together + HEIGHT - 1) * PITCH + S::LANES + WIDTH - 1;
-            let pixels = &pixels[..len];
+            let pixels = &self.held[start..][..len];
             unroll!(INPUT < (R - 1) * 2 + HEIGHT, {
                 if INPUT < (R - 1) * together + HEIGHT {
                     unroll!(COLUMN < WIDTH, at most 6, {
@@ -238,7 +233,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
         }
         let bias = simd.splat(self.bias);
         let [rows, columns] = self.size;
-        // The lanes that are pixels, and how many they are.
+        // The lanes that are pixels.
         let mut bits = u32::MAX;
         if together > 1 {
             bits = first_bits(columns);
@@ -249,20 +244,10 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
             let sum = simd.add(bias, sums[ROW]);
             if together > 1 {
                 let end = rows.min(row + together) * columns;
-                store_some(simd, simd.compress(sum, bits), &mut self.output[row * columns..end]);
+                store_run(simd, simd.compress(sum, bits), &mut self.output[row * columns..end]);
             } else {
-                store_some(simd, sum, &mut self.output[row * columns + column..(row + 1) * columns]);
+                store_run(simd, sum, &mut self.output[row * columns + column..(row + 1) * columns]);
             }
         });
-    }
-}
-
-/// As many lanes as there is room for.
-#[inline(always)]
-fn store_some<T: Copy, S: Simd<T>>(simd: S, vector: S::Vector, to: &mut [T]) {
-    if to.len() >= S::LANES {
-        simd.store(vector, to);
-    } else {
-        simd.store_partial(vector, to);
     }
 }

@@ -5,7 +5,7 @@
 
 use core::arch::aarch64::*;
 
-use crate::simd::{token, vectors};
+use crate::simd::{side_by_side, token, vectors};
 
 token!(
     /// NEON.
@@ -50,13 +50,10 @@ vectors!(
     },
     keep |vector, mask| vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(vector), mask)),
     compress |vector, bits: u32| {
-        let (mut lanes, mut count) = ([0.0; 4], 0);
+        let mut lanes = [0.0; 4];
         // SAFETY: the array has as many elements as the vector.
         unsafe { vst1q_f32(lanes.as_mut_ptr(), vector) };
-        for lane in 0..lanes.len() {
-            lanes[count] = lanes[lane];
-            count += (bits >> lane & 1) as usize;
-        }
+        side_by_side(&mut lanes, bits);
         // SAFETY: the array has as many elements as the vector.
         unsafe { vld1q_f32(lanes.as_ptr()) }
     },
@@ -105,13 +102,10 @@ vectors!(
     },
     keep |vector, mask| vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(vector), mask)),
     compress |vector, bits: u32| {
-        let (mut lanes, mut count) = ([0.0; 2], 0);
+        let mut lanes = [0.0; 2];
         // SAFETY: the array has as many elements as the vector.
         unsafe { vst1q_f64(lanes.as_mut_ptr(), vector) };
-        for lane in 0..lanes.len() {
-            lanes[count] = lanes[lane];
-            count += (bits >> lane & 1) as usize;
-        }
+        side_by_side(&mut lanes, bits);
         // SAFETY: the array has as many elements as the vector.
         unsafe { vld1q_f64(lanes.as_ptr()) }
     },

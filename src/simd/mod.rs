@@ -85,6 +85,16 @@ pub trait Simd<T: Copy>: Copy {
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 }
 
+/// [`Simd::compress`] where there is no instruction for it.
+#[inline(always)]
+fn side_by_side<T: Copy>(lanes: &mut [T], bits: u32) {
+    let mut count = 0;
+    for lane in 0..lanes.len() {
+        lanes[count] = lanes[lane];
+        count += (bits >> lane & 1) as usize;
+    }
+}
+
 /// Code that [`launch`](crate::element::Kernels::launch) compiles for an instruction set.
 pub trait Kernel<T: Copy> {
     /// What it returns.

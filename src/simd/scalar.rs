@@ -1,6 +1,6 @@
 //! Plain Rust: the path of machines without one of the other instruction sets, and of integers.
 
-use crate::simd::{Arithmetic, Kernel, Simd};
+use crate::simd::{Arithmetic, Kernel, Simd, side_by_side};
 
 /// The instruction set of every machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,11 +71,7 @@ impl<T: Arithmetic> Simd<T> for Scalar {
 
     #[inline(always)]
     fn compress(self, mut vector: Self::Vector, bits: u32) -> Self::Vector {
-        let mut count = 0;
-        for lane in 0..LANES {
-            vector[count] = vector[lane];
-            count += (bits >> lane & 1) as usize;
-        }
+        side_by_side(&mut vector, bits);
         vector
     }
 

@@ -6,7 +6,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::simd::{token, vectors};
+use crate::simd::{side_by_side, token, vectors};
 
 token!(
     /// AVX2 and FMA.
@@ -54,13 +54,10 @@ vectors!(
     },
     keep |vector, mask| _mm256_and_ps(vector, _mm256_castsi256_ps(mask)),
     compress |vector, bits: u32| {
-        let (mut lanes, mut count) = ([0.0; 8], 0);
+        let mut lanes = [0.0; 8];
         // SAFETY: the array has as many elements as the vector.
         unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), vector) };
-        for lane in 0..lanes.len() {
-            lanes[count] = lanes[lane];
-            count += (bits >> lane & 1) as usize;
-        }
+        side_by_side(&mut lanes, bits);
         // SAFETY: the array has as many elements as the vector.
         unsafe { _mm256_loadu_ps(lanes.as_ptr()) }
     },
@@ -106,13 +103,10 @@ vectors!(
     },
     keep |vector, mask| _mm256_and_pd(vector, _mm256_castsi256_pd(mask)),
     compress |vector, bits: u32| {
-        let (mut lanes, mut count) = ([0.0; 4], 0);
+        let mut lanes = [0.0; 4];
         // SAFETY: the array has as many elements as the vector.
         unsafe { _mm256_storeu_pd(lanes.as_mut_ptr(), vector) };
-        for lane in 0..lanes.len() {
-            lanes[count] = lanes[lane];
-            count += (bits >> lane & 1) as usize;
-        }
+        side_by_side(&mut lanes, bits);
         // SAFETY: the array has as many elements as the vector.
         unsafe { _mm256_loadu_pd(lanes.as_ptr()) }
     },

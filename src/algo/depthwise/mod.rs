@@ -1,7 +1,8 @@
 //! Direct convolution where few input channels are summed over: depthwise layers and image filters.
 //!
-//! Such work is bound by memory. What a region's windows see of a channel is copied into the first-level cache, padding included, or read where it
-//! lies if no pixel sees padding; then every output channel of the group is made of it ([`planes`](crate::kernels::planes)).
+//! Such work is bound by memory. Kernels of some sizes read the image as it is ([`image_tile`](crate::kernels::image_tile)), or copies of small
+//! channels ([`small_image`]). For any other, what a region's windows see of a channel is copied into the first-level cache, padding included, or read
+//! where it lies if no pixel sees padding; then every output channel of the group is made of it ([`planes`](crate::kernels::planes)).
 
 use core::ops::Range;
 
@@ -105,10 +106,10 @@ struct Job<'s, 'a, T> {
 impl<'a, T: Element> Job<'_, 'a, T> {
     /// The image, where there is a kernel that reads it as it is.
     fn bare(&self) -> Option<BareImage<'a, T>> {
-        let Depthwise { weights: Weights { window, group, .. }, sampling, .. } = self.stage;
+        let Depthwise { weights: Weights { window, group, isa, .. }, sampling, .. } = self.stage;
         let known = matches!((window.kernel(), sampling.step), ([3, 3] | [5, 5], [1, 1] | [2, 2]));
         let dense = [window.row_step(), window.column_step()] == [1, 1];
-        let vectors = TileShape::of::<T>(self.stage.weights.isa).channel_tiles;
+        let vectors = TileShape::of::<T>(*isa).channel_tiles;
         if known && dense && group[0] == 1 && vectors { self.source.bare() } else { None }
     }
 
@@ -123,7 +124,10 @@ impl<'a, T: Element> Job<'_, 'a, T> {
             ([3, 3], [2, 2], Some(bare)) => T::launch(weights.isa, Bare::<T, 3, 3, 2> { planes, bare }),
             ([5, 5], [1, 1], Some(bare)) => T::launch(weights.isa, Bare::<T, 5, 5, 1> { planes, bare }),
             ([5, 5], [2, 2], Some(bare)) => T::launch(weights.isa, Bare::<T, 5, 5, 2> { planes, bare }),
-            _ => T::launch(weights.isa, planes),
+            (_, _, None) => T::launch(weights.isa, planes),
+            (kernel, step, _) => {
+                unreachable!("no kernel of size {kernel:?} and step {step:?} reads images as they are")
+            }
         }
         if **activation != Activation::None {
             channels
