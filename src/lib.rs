@@ -3,6 +3,7 @@
 
 mod activation;
 mod algo;
+mod algorithm;
 mod aligned;
 mod config;
 mod element;
@@ -23,6 +24,7 @@ mod simd;
 mod tensors;
 
 pub use activation::Activation;
+pub use algorithm::Algorithm;
 pub use config::{Conv2d, IntoPair, Padding, PaddingMode, Pads, ReceptiveField, receptive_field};
 pub use element::{Element, Float};
 pub use error::{Axis, Error};

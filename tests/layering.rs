@@ -5,8 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a module may name of the crate besides itself.
-const VOCABULARY: &[&str] =
-    &["activation", "aligned", "config", "element", "error", "geometry", "numerics", "padding", "parts", "tensors"];
+const VOCABULARY: &[&str] = &[
+    "activation",
+    "algorithm",
+    "aligned",
+    "config",
+    "element",
+    "error",
+    "geometry",
+    "numerics",
+    "padding",
+    "parts",
+    "tensors",
+];
 
 fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
     let with = |more: &[&'static str]| VOCABULARY.iter().chain(more).copied().collect::<Vec<_>>();
@@ -14,9 +25,10 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("ops", with(&["plan", "algo", "gemm", "kernels", "simd", "parallel", "scratch"])),
         ("plan", with(&["algo", "gemm", "simd"])),
         ("algo", with(&["gemm", "kernels", "simd", "parallel", "scratch"])),
-        ("gemm", vec!["kernels", "simd", "numerics", "element", "parts", "aligned"]),
+        ("gemm", vec!["algorithm", "kernels", "simd", "numerics", "element", "parts", "aligned"]),
         ("kernels", vec!["simd"]),
         ("simd", vec![]),
+        ("algorithm", vec![]),
         ("aligned", vec![]),
         ("activation", vec!["element", "error"]),
         ("config", vec!["error", "numerics", "geometry"]),

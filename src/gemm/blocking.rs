@@ -1,5 +1,6 @@
 //! The sizes of what is worked on at a time.
 
+use crate::algorithm::Algorithm;
 use crate::element::Element;
 use crate::kernels::{channel_tile, pixel_tile};
 use crate::parts::Chunks;
@@ -26,6 +27,14 @@ pub(crate) enum Lanes {
 }
 
 impl Lanes {
+    /// The algorithm that such tiles make.
+    pub(crate) fn algorithm(self) -> Algorithm {
+        match self {
+            Lanes::Channels => Algorithm::GemmChannels,
+            Lanes::Pixels => Algorithm::GemmPixels,
+        }
+    }
+
     /// How far apart in packed memory pixels lie that are `step` apart in the image: with channels as lanes pixels are read one by one, so
     /// that any distance is as good as none.
     pub(crate) fn pixel_step(self, step: usize) -> usize {

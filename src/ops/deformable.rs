@@ -78,6 +78,7 @@ impl<T: Float> DeformConv2dLayer<T> {
         }
         check::weight("weight", config, weight.dim())?;
         let bias = check::bias(config, bias)?;
+        options.refuse_algorithm()?;
         options.activation.validate(config.out_channels)?;
         let plan = ProductPlan::new(config, options.isa, weight.view(), bias);
         Ok(DeformConv2dLayer { config: *config, isa: options.isa, plan, activation: options.activation })

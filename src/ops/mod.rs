@@ -9,6 +9,7 @@ pub(crate) mod transposed;
 use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
 
 use crate::activation::Activation;
+use crate::algorithm::Algorithm;
 use crate::config::{Conv2d, Pads};
 use crate::element::Element;
 use crate::error::{Axis, Error};
@@ -37,13 +38,14 @@ use crate::simd::Isa;
 pub struct Options<T> {
     activation: Activation<T>,
     isa: Isa,
+    algorithm: Option<Algorithm>,
 }
 
 impl<T: Element> Options<T> {
     /// No activation, and the widest instruction set of this machine.
     #[must_use]
     pub fn new() -> Self {
-        Options { activation: Activation::None, isa: Isa::best() }
+        Options { activation: Activation::None, isa: Isa::best(), algorithm: None }
     }
 
     /// Applies a function to every element of the output while it is in cache.
@@ -58,6 +60,26 @@ impl<T: Element> Options<T> {
     pub fn isa(mut self, isa: Isa) -> Self {
         self.isa = isa;
         self
+    }
+
+    /// Computes in this way, instead of what the sizes suggest. Only a [`Conv2dLayer`](crate::Conv2dLayer) can be told.
+    #[must_use]
+    pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = Some(algorithm);
+        self
+    }
+
+    /// An error if an algorithm is named.
+    fn refuse_algorithm(&self) -> Result<(), Error> {
+        match self.algorithm {
+            None => Ok(()),
+            Some(algorithm) => Err(Error::Unsupported {
+                argument: "algorithm",
+                axis: Axis::All,
+                found: algorithm.to_string(),
+                expected: "none: only a standard convolution is told its algorithm".into(),
+            }),
+        }
     }
 }
 
@@ -165,6 +187,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
     let taps = taps(config, problem, phases);
     let linear = taps.kernel == [1, 1] && problem.pads == Pads::default();
     Demand {
+        kinds: shape.kinds(),
         batch: problem.batch,
         units: match problem.groups {
             1 => shape.panels(per_group),

@@ -127,10 +127,11 @@ impl<T: Element> DepthwiseSeparableLayer<T> {
             weights.depthwise_bias.map(|bias| check::channel_bias("depthwise_bias", bias, middle)).transpose()?;
         let bias = check::bias(config, weights.bias)?;
         between.validate(middle)?;
+        options.refuse_algorithm()?;
         options.activation.validate(config.out_channels)?;
         let pair = Pair {
-            first: ConvolutionPlan::new(&depthwise, options.isa, weights.depthwise.view(), middle_bias),
-            second: ConvolutionPlan::new(&pointwise, options.isa, weights.pointwise.view(), bias),
+            first: ConvolutionPlan::new(&depthwise, options.isa, None, weights.depthwise.view(), middle_bias)?,
+            second: ConvolutionPlan::new(&pointwise, options.isa, None, weights.pointwise.view(), bias)?,
             middle,
             isa: options.isa,
             between,
@@ -244,10 +245,11 @@ impl<T: Element> SpatiallySeparableLayer<T> {
         check::weight("vertical", &vertical, weights.vertical.dim())?;
         check::weight("horizontal", &horizontal, weights.horizontal.dim())?;
         let bias = check::bias(config, weights.bias)?;
+        options.refuse_algorithm()?;
         options.activation.validate(config.out_channels)?;
         let pair = Pair {
-            first: ConvolutionPlan::new(&vertical, options.isa, weights.vertical.view(), None),
-            second: ConvolutionPlan::new(&horizontal, options.isa, weights.horizontal.view(), bias),
+            first: ConvolutionPlan::new(&vertical, options.isa, None, weights.vertical.view(), None)?,
+            second: ConvolutionPlan::new(&horizontal, options.isa, None, weights.horizontal.view(), bias)?,
             middle,
             isa: options.isa,
             between: Activation::None,

@@ -4,7 +4,8 @@ use ndarray::{Array3, Array4, ArrayRef1, ArrayRef3, ArrayRef4, ArrayView4, Array
 
 use super::{Operation, Options, check, demand, layer_calls};
 use crate::activation::Activation;
-use crate::algo::drive;
+use crate::algo::{Schedule, drive};
+use crate::algorithm::Algorithm;
 use crate::config::Conv2d;
 use crate::element::Element;
 use crate::error::Error;
@@ -52,10 +53,10 @@ impl<T: Element> Conv2dLayer<T> {
         Self::with_options(config, weight, bias, Options::new())
     }
 
-    /// [`new`](Self::new) with an activation or an instruction set.
+    /// [`new`](Self::new) with an activation, an instruction set or an algorithm.
     ///
     /// # Errors
-    /// As [`new`](Self::new), or an activation that does not fit.
+    /// As [`new`](Self::new), or an activation that does not fit, or an algorithm that there is not for the element type and instruction set.
     pub fn with_options(
         config: &Conv2d,
         weight: &ArrayRef4<T>,
@@ -66,7 +67,7 @@ impl<T: Element> Conv2dLayer<T> {
         check::weight("weight", config, weight.dim())?;
         let bias = check::bias(config, bias)?;
         options.activation.validate(config.out_channels)?;
-        let plan = ConvolutionPlan::new(config, options.isa, weight.view(), bias);
+        let plan = ConvolutionPlan::new(config, options.isa, options.algorithm, weight.view(), bias)?;
         Ok(Conv2dLayer { config: *config, isa: options.isa, plan, activation: options.activation })
     }
 
@@ -74,6 +75,21 @@ impl<T: Element> Conv2dLayer<T> {
     #[must_use]
     pub fn config(&self) -> &Conv2d {
         &self.config
+    }
+
+    /// How an input of this shape is computed with as many threads as there are now.
+    ///
+    /// # Errors
+    /// An input that does not fit the configuration.
+    pub fn algorithm(&self, input: [usize; 4]) -> Result<Algorithm, Error> {
+        let [n, c, h, w] = input;
+        Ok(self.plan.algorithm(&self.schedule(&self.problem((n, c, h, w))?)))
+    }
+
+    fn schedule(&self, problem: &Problem) -> Schedule {
+        let macs = problem.convolution_macs(&self.config);
+        let demand = demand::<T>(&self.config, problem, self.isa, [1, 1], macs);
+        self.plan.schedule(&demand, parallel::threads())
     }
 
     layer_calls!();
@@ -99,9 +115,7 @@ impl<T: Element> Operation<T> for Conv2dLayer<T> {
         output: ArrayViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) {
-        let macs = problem.convolution_macs(&self.config);
-        let demand = demand::<T>(&self.config, problem, self.isa, [1, 1], macs);
-        let schedule = self.plan.schedule(&demand, parallel::threads());
+        let schedule = self.schedule(problem);
         let stage = self.plan.stage(problem, &self.activation, schedule.lanes);
         drive(&stage, input, output, schedule, workspace);
     }

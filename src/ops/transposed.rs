@@ -64,6 +64,7 @@ impl<T: Element> ConvTranspose2dLayer<T> {
         geometry::validate(config)?;
         check::transposed_weight(config, weight.dim())?;
         let bias = check::bias(config, bias)?;
+        options.refuse_algorithm()?;
         options.activation.validate(config.out_channels)?;
         let plan = TransposedPlan::new(config, options.isa, weight.view(), bias);
         Ok(ConvTranspose2dLayer { config: *config, isa: options.isa, plan, activation: options.activation })

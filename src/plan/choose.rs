@@ -2,22 +2,41 @@
 
 use crate::algo::transposed::AxisPhase;
 use crate::algo::window::Window;
+use crate::algorithm::Algorithm;
 use crate::config::Conv2d;
-use crate::gemm::blocking::TileShape;
+use crate::error::{Axis, Error};
+use crate::gemm::blocking::{Lanes, TileShape};
 use crate::plan::recipe::{PhaseProduct, Product, Recipe};
 
 /// Products of input and output channels of a group up to which it is convolved directly. A matrix product keeps an input vector in a register for
 /// up to eight output channels; with so few that is worth less than what it takes to set it up.
 const DIRECT: usize = 4;
 
-/// For a standard convolution.
-pub(crate) fn convolution(config: &Conv2d, shape: TileShape) -> Recipe {
+/// For a standard convolution, in the way that is asked for.
+pub(crate) fn convolution(config: &Conv2d, shape: TileShape, wanted: Option<Algorithm>) -> Result<Recipe, Error> {
     let group = [config.in_channels / config.groups, config.out_channels / config.groups];
-    if group[0] * group[1] <= DIRECT {
-        let window = Window::dense(config.kernel, config.dilation, group[0]);
-        return Recipe::Depthwise { window, group };
+    let kinds: &[Lanes] = match wanted {
+        None if group[0] * group[1] > DIRECT => shape.kinds(),
+        None | Some(Algorithm::Direct) => {
+            let window = Window::dense(config.kernel, config.dilation, group[0]);
+            return Ok(Recipe::Depthwise { window, group });
+        }
+        Some(Algorithm::GemmPixels) => &[Lanes::Pixels],
+        Some(Algorithm::GemmChannels) => &[Lanes::Channels],
+    };
+    if let Some(lanes) = kinds.iter().find(|lanes| !shape.kinds().contains(lanes)) {
+        return Err(Error::Unsupported {
+            argument: "algorithm",
+            axis: Axis::All,
+            found: lanes.algorithm().to_string(),
+            expected: format!(
+                "{} or {}: this element type has no vectors in this instruction set",
+                Algorithm::Direct,
+                Algorithm::GemmPixels
+            ),
+        });
     }
-    Recipe::ImplicitGemm(product(config, shape))
+    Ok(Recipe::ImplicitGemm { product: product(config, shape), kinds })
 }
 
 /// For a convolution of pixels from anywhere.

@@ -10,8 +10,10 @@ use crate::algo::transposed::borders::Borders;
 use crate::algo::transposed::{Phase, Transposed};
 use crate::algo::window::Window;
 use crate::algo::{Either, Schedule};
+use crate::algorithm::Algorithm;
 use crate::config::{Conv2d, PaddingMode};
 use crate::element::Element;
+use crate::error::Error;
 use crate::gemm::PackedWeights;
 use crate::gemm::blocking::{Lanes, TileShape};
 use crate::geometry::Problem;
@@ -23,7 +25,7 @@ use crate::simd::Isa;
 /// A convolution with its weights.
 #[derive(Clone, Debug)]
 pub(crate) enum ConvolutionPlan<T> {
-    Product(ProductPlan<T>),
+    Product(ProductPlan<T>, &'static [Lanes]),
     Depthwise(depthwise::Weights<T>),
 }
 
@@ -36,24 +38,38 @@ pub(crate) struct ProductPlan<T> {
 }
 
 impl<T: Element> ConvolutionPlan<T> {
-    pub(crate) fn new(config: &Conv2d, isa: Isa, weight: ArrayView4<'_, T>, bias: Option<Vec<T>>) -> Self {
-        match choose::convolution(config, TileShape::of::<T>(isa)) {
-            Recipe::ImplicitGemm(product) => {
-                ConvolutionPlan::Product(ProductPlan::of_product(product, config, isa, weight, bias))
+    pub(crate) fn new(
+        config: &Conv2d,
+        isa: Isa,
+        algorithm: Option<Algorithm>,
+        weight: ArrayView4<'_, T>,
+        bias: Option<Vec<T>>,
+    ) -> Result<Self, Error> {
+        Ok(match choose::convolution(config, TileShape::of::<T>(isa), algorithm)? {
+            Recipe::ImplicitGemm { product, kinds } => {
+                ConvolutionPlan::Product(ProductPlan::of_product(product, config, isa, weight, bias), kinds)
             }
             Recipe::Depthwise { window, group } => {
                 let taps = weight.iter().copied().collect();
                 ConvolutionPlan::Depthwise(depthwise::Weights { isa, window, group, taps, bias })
             }
             Recipe::Phases(_) => unreachable!("only a transposed convolution has phases"),
-        }
+        })
     }
 
     /// How the work is cut.
     pub(crate) fn schedule(&self, demand: &Demand, threads: usize) -> Schedule {
         match self {
-            ConvolutionPlan::Product(_) => demand.schedule(threads),
+            ConvolutionPlan::Product(_, kinds) => Demand { kinds, ..*demand }.schedule(threads),
             ConvolutionPlan::Depthwise(_) => demand.schedule_planes(threads),
+        }
+    }
+
+    /// What such a schedule runs.
+    pub(crate) fn algorithm(&self, schedule: &Schedule) -> Algorithm {
+        match self {
+            ConvolutionPlan::Product(..) => schedule.lanes.algorithm(),
+            ConvolutionPlan::Depthwise(_) => Algorithm::Direct,
         }
     }
 
@@ -66,7 +82,7 @@ impl<T: Element> ConvolutionPlan<T> {
     ) -> ConvolutionStage<'a, T> {
         let origin = problem.pads.begins().map(|pad| -(pad as isize));
         match self {
-            ConvolutionPlan::Product(plan) => {
+            ConvolutionPlan::Product(plan, _) => {
                 Either::First(plan.stage_at(problem.stride, origin, problem.mode, activation, lanes))
             }
             ConvolutionPlan::Depthwise(weights) => {

@@ -1,6 +1,7 @@
 //! What will run, as plain data: comparable, printable, made without looking at a weight.
 
 use crate::algo::window::Window;
+use crate::gemm::blocking::Lanes;
 use crate::parts::Chunks;
 
 /// A matrix product over a window of taps.
@@ -24,8 +25,8 @@ pub(crate) struct PhaseProduct {
 /// How an operation is computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Recipe {
-    /// One implicit matrix product.
-    ImplicitGemm(Product),
+    /// One implicit matrix product, with register tiles of these kinds.
+    ImplicitGemm { product: Product, kinds: &'static [Lanes] },
     /// Directly, each output channel by itself.
     Depthwise {
         window: Window,

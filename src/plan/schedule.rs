@@ -69,6 +69,8 @@ impl Taps {
 /// What is to be computed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand {
+    /// The register tiles that may be used.
+    pub(crate) kinds: &'static [Lanes],
     pub(crate) batch: usize,
     /// The output channels, in units that stay together.
     pub(crate) units: Chunks,
@@ -119,7 +121,7 @@ impl Demand {
     pub(crate) fn schedule(&self, threads: usize) -> Schedule {
         let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
         let mut best: Option<((bool, usize), Cut)> = None;
-        for &lanes in self.shape.kinds() {
+        for &lanes in self.kinds {
             for splits in self.splits(threads, lanes) {
                 for columns in self.widths() {
                     let most = self.most_rows(columns, splits, lanes);
@@ -267,6 +269,7 @@ mod tests {
     fn dense(channels: usize, output: [usize; 2], macs: u64) -> Demand {
         let shape = TileShape::of::<f32>(Isa::best());
         Demand {
+            kinds: shape.kinds(),
             batch: 1,
             units: shape.panels(channels),
             channels_per_group: channels,
