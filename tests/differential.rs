@@ -5,9 +5,9 @@ mod common;
 use common::{LAYOUTS, Layer, Layout, Random, TestElement, assert_same, bias_for, isas, laid_out, on_threads, spoiled};
 use ndarray::{Array4, s};
 use ndconv::{
-    Activation, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, DepthwiseSeparableLayer,
-    DepthwiseSeparableWeights, Float, IntoPair, Isa, Options, Padding, PaddingMode, SpatiallySeparableLayer,
-    SpatiallySeparableWeights, Workspace, reference,
+    Activation, Algorithm, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput,
+    DepthwiseSeparableLayer, DepthwiseSeparableWeights, Error, Float, IntoPair, Isa, Options, Padding, PaddingMode,
+    SpatiallySeparableLayer, SpatiallySeparableWeights, Workspace, reference,
 };
 
 /// A configuration and an input size, with a name for failures.
@@ -129,6 +129,28 @@ fn check_standard<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name: 
     for layout in LAYOUTS {
         let got = ndconv::conv2d(config, &input, &laid_out(&weight, layout), bias.as_deref()).expect(name);
         assert_same(&got, &want, &(name, "weight", layout));
+    }
+}
+
+#[test]
+fn every_algorithm() {
+    for (name, config, [n, h, w]) in convolutions() {
+        let mut random = Random::new(7);
+        let input = random.array4::<f32>([n, config.in_channels, h, w]);
+        let weight = random.array4::<f32>(config.weight_shape());
+        let bias = bias_for(&config, &mut random);
+        let want = reference::conv2d(&config, &input, &weight, bias.as_deref()).expect(name);
+        for (isa, algorithm) in isas().into_iter().flat_map(|isa| Algorithm::ALL.map(|algorithm| (isa, algorithm))) {
+            let options = options(isa).algorithm(algorithm);
+            if isa == Isa::SCALAR && algorithm == Algorithm::GemmChannels {
+                let error = Conv2dLayer::with_options(&config, &weight, bias.as_deref(), options).expect_err(name);
+                assert!(matches!(error, Error::Unsupported { argument: "algorithm", .. }), "{error}");
+                continue;
+            }
+            let layer = Conv2dLayer::with_options(&config, &weight, bias.as_deref(), options).expect(name);
+            assert_eq!(layer.algorithm([n, config.in_channels, h, w]), Ok(algorithm));
+            check_layer(&layer, &input, &want, &(name, isa, algorithm));
+        }
     }
 }
 

@@ -166,7 +166,7 @@ impl<T: Float> DeformConv2dLayer<T> {
         // Every tap samples for itself.
         demand.taps.distance = [usize::MAX; 2];
         demand.linear = true;
-        demand.in_place = false;
+        demand.unpadded = false;
         demand.column_step = 1;
         let schedule = demand.schedule(parallel::threads());
         let stage = Deformable {

@@ -198,7 +198,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         phases,
         linear,
         column_step: problem.stride[1] / phases[1],
-        in_place: linear && problem.stride == [1, 1],
+        unpadded: problem.pads == Pads::default(),
         taps,
         shape,
         memory: region_memory::<T>(),

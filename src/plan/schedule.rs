@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! multiply   for each tile and tap: its multiply-adds, at least their latency, at least what it loads
-//! pack       PACK for each vector of input pixels that the region sees
+//! pack       PACK_ROW for each row of a channel that the region sees, PACK for each vector of it
 //! weights    LOAD for each vector
 //! sums       ADD for each vector and block of taps
-//! finish     TRANSPOSE for each vector of sums, where channels are lanes
+//! finish     TURN for each vector of sums, where channels are lanes
 //! staged     STAGE for each vector of output, if the region is narrower than the output: copy it there
 //! ```
 //!
@@ -19,14 +19,19 @@ use crate::gemm::blocking::{Lanes, TileShape};
 use crate::numerics::SUMMATION_BLOCK;
 use crate::parts::Chunks;
 
-/// Packing a vector of pixels, in multiply-adds of a vector. These are measured with `cargo bench --bench layers`.
+/// Packing a row of pixels of a channel, and each vector of it, in multiply-adds of a vector. These are measured with
+/// `cargo bench --bench planner`.
+const PACK_ROW: usize = 24;
 const PACK: usize = 8;
+/// And where pixels a stride apart come to lie next to each other.
+const PACK_STRIDED: usize = 16;
 /// Bringing in a vector of weights.
 const LOAD: usize = 4;
 /// Adding a vector of partial sums to what is there.
 const ADD: usize = 2;
-/// Turning a vector of sums.
-const TRANSPOSE: usize = 24;
+/// Turning a vector of sums, and what is more if every lane of it is a channel.
+const TURN: usize = 4;
+const TURN_ALL: usize = 12;
 /// Copying a vector of output from working memory.
 const STAGE: usize = 16;
 /// Multiply-adds below which a hand-over to another thread costs more than it gains.
@@ -84,8 +89,8 @@ pub(crate) struct Demand {
     pub(crate) linear: bool,
     /// Columns of the input from one pixel to the next.
     pub(crate) column_step: usize,
-    /// Whether the input itself is what would be packed.
-    pub(crate) in_place: bool,
+    /// Whether no pixel sees padding: then the input itself is what would be packed, or can be read at its stride.
+    pub(crate) unpadded: bool,
     pub(crate) shape: TileShape,
     /// Elements of working memory that a region may take.
     pub(crate) memory: usize,
@@ -248,14 +253,22 @@ impl Demand {
         let runs = if self.linear && columns == sizes[1] { [1, rows * columns] } else { [rows, columns] };
         let out_vectors = runs[0] * runs[1].div_ceil(self.shape.lanes);
         let blocks = taps.div_ceil(SUMMATION_BLOCK);
-        let packed = self.taps.packed(0, rows) * self.taps.packed(1, columns).div_ceil(self.shape.lanes);
+        let step = lanes.pixel_step(self.column_step);
+        let row_vectors = self.taps.packed(1, columns).div_ceil(self.shape.lanes);
+        let row = match (step == self.column_step, self.unpadded) {
+            (true, true) => LOAD * row_vectors,
+            (true, false) => PACK_ROW + PACK * row_vectors,
+            (false, _) => PACK_ROW + PACK_STRIDED * row_vectors,
+        };
+        let pack = self.taps.channels * self.taps.packed(0, rows) * row;
         let of_group = match lanes {
-            Lanes::Channels => rows * columns * vectors * (blocks * ADD + TRANSPOSE),
+            Lanes::Channels => {
+                rows * columns * (vectors * (blocks * ADD + TURN) + channels * TURN_ALL / self.shape.lanes)
+            }
             Lanes::Pixels => out_vectors * channels * blocks * ADD,
         };
-        let multiply = taps * self.shape.tap_cost(lanes, channels, runs, lanes.pixel_step(self.column_step));
+        let multiply = taps * self.shape.tap_cost(lanes, channels, runs, step);
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
-        let pack = if self.in_place { LOAD } else { PACK } * packed * self.taps.channels;
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
         rounds.saturating_mul(region * groups)
     }
@@ -277,7 +290,7 @@ mod tests {
             phases: [1, 1],
             taps: Taps { kernel: [3, 3], channels: 64, classes: [1, 1], distance: [1, 1] },
             linear: false,
-            in_place: false,
+            unpadded: false,
             column_step: 1,
             shape,
             memory: region_memory::<f32>(),

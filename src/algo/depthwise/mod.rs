@@ -57,14 +57,14 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
         scratch: Scratch<'_, T>,
     ) {
         let [ins, outs] = self.weights.group;
-        let groups = region.channels.start / outs..region.channels.end / outs;
+        let groups = region.channels.start / outs..region.channels.end.div_ceil(outs);
         let image = input.slice_axis_move(Axis(0), Slice::from(groups.start * ins..groups.end * ins));
         let wanted = Wanted { pixel_step: 1, spare: SPARE, skip_zeros: false };
         let source = WindowSource::new(self.sampling, image, region, wanted);
         let size = [region.rows.len(), region.columns.len()];
         let offsets = scratch.lists.offsets_of(&source, ins);
         let (staged, packed) = scratch.elements.split_at_mut(size[0] * size[1]);
-        let mut job = Job { stage: self, source: &source, offsets, size, first: groups.start, packed };
+        let mut job = Job { stage: self, source: &source, offsets, size, first: region.channels.start, packed };
         if let Some(output) = output.as_slice_mut() {
             // What is not packed need not stay in cache.
             let together = if job.bare().is_some() { usize::MAX } else { job.packed.len() / (ins * source.distance()) };
@@ -98,7 +98,7 @@ struct Job<'s, 'a, T> {
     offsets: &'s [u32],
     /// Rows and columns.
     size: [usize; 2],
-    /// Its first group.
+    /// Its first channel.
     first: usize,
     packed: &'s mut [T],
 }
@@ -164,7 +164,7 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
         let weights = stage.weights;
         let planes = ImagePlanes::<T, HEIGHT, WIDTH, STEP> {
             memory: bare.memory,
-            start: (channels.start / weights.group[1] - *first) * bare.size[0] * bare.size[1],
+            start: (channels.start / weights.group[1] - *first / weights.group[1]) * bare.size[0] * bare.size[1],
             multiplier: weights.group[1],
             image: bare.size,
             origin: bare.origin,
@@ -192,12 +192,12 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, '_, T> {
         let [ins, outs] = weights.group;
         let (window, pixels) = (&weights.window, size[0] * size[1]);
         let groups = channels.start / outs..channels.end.div_ceil(outs);
-        let ahead = (groups.start - *first) * ins;
+        let ahead = (groups.start - *first / outs) * ins;
         let memory = match source.in_place(ahead) {
             Some(memory) => memory,
             None => {
                 // What a group's first channel sees is there for the others.
-                if channels.start.is_multiple_of(outs) {
+                if channels.start.is_multiple_of(outs) || channels.start == *first {
                     source.pack(simd, ahead * window.len()..(ahead + groups.len() * ins) * window.len(), packed);
                 }
                 &**packed

@@ -1,0 +1,47 @@
+//! What real layers are computed with. What is fastest, `cargo bench --bench planner` says.
+
+use ndconv::ndarray::Array4;
+use ndconv::{Algorithm, Conv2d, Conv2dLayer, Element, Error, Isa, Options};
+
+/// The choice for one image, with the instruction set that has vectors if this machine has any.
+fn choice<T: Element>(config: Conv2d, [height, width]: [usize; 2]) -> Algorithm {
+    let config = config.bias(false);
+    let weight = Array4::<T>::zeros(config.weight_shape());
+    let layer = Conv2dLayer::new(&config, &weight, None).expect("a layer");
+    layer.algorithm([1, config.in_channels, height, width]).expect("an input that fits")
+}
+
+#[test]
+fn depthwise_layers_and_filters_are_direct() {
+    assert_eq!(choice::<f32>(Conv2d::depthwise(96, 3).padding(1), [112, 112]), Algorithm::Direct);
+    assert_eq!(choice::<f32>(Conv2d::depthwise(384, 7).padding(3), [14, 14]), Algorithm::Direct);
+    assert_eq!(choice::<u8>(Conv2d::new(1, 1, 5).padding(2), [1080, 1920]), Algorithm::Direct);
+    assert_eq!(choice::<f64>(Conv2d::new(3, 1, 1), [480, 640]), Algorithm::Direct);
+}
+
+#[test]
+fn dense_layers_are_products() {
+    if Isa::best() == Isa::SCALAR {
+        println!("skipped: this machine has no vectors");
+        return;
+    }
+    let channels = [
+        choice::<f32>(Conv2d::new(64, 64, 3).padding(1), [56, 56]),
+        choice::<f32>(Conv2d::new(512, 512, 3).padding(1), [7, 7]),
+        choice::<f64>(Conv2d::pointwise(512, 2048), [7, 7]),
+    ];
+    assert_eq!(channels, [Algorithm::GemmChannels; 3]);
+    // Two of a vector's lanes would be channels.
+    assert_eq!(choice::<f32>(Conv2d::pointwise(64, 2), [256, 256]), Algorithm::GemmPixels);
+    assert_eq!(choice::<i32>(Conv2d::new(64, 64, 3).padding(1), [56, 56]), Algorithm::GemmPixels);
+}
+
+#[test]
+fn integers_have_no_channel_tiles() {
+    let options = Options::<i16>::new().algorithm(Algorithm::GemmChannels);
+    let config = Conv2d::new(8, 8, 3).bias(false);
+    let error = Conv2dLayer::with_options(&config, &Array4::zeros((8, 8, 3, 3)), None, options).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { argument: "algorithm", .. }));
+    let text = "algorithm is gemm-channels, expected direct or gemm-pixels: this element type has no vectors in this instruction set";
+    assert_eq!(error.to_string(), text);
+}
