@@ -32,6 +32,7 @@ pub use ndarray;
 pub use numerics::{Numerics, SUMMATION_BLOCK};
 pub use ops::Options;
 pub use ops::deformable::{DeformConv2dLayer, deform_conv2d};
+pub use ops::separability::{LowRank, Separability, SpatialFactors, separate};
 pub use ops::separable::{
     DepthwiseSeparableLayer, SpatiallySeparableLayer, depthwise_separable_conv2d, spatially_separable_conv2d,
 };

@@ -1,11 +1,15 @@
 //! Runs a kernel on the channels of a picture.
 
-use ndconv::ndarray::{Array2, Array4, ArrayRef4, Axis, Zip};
+use ndconv::ndarray::{Array1, Array2, Array4, ArrayRef4, Axis, Zip};
 use ndconv::{
-    Conv2d, Error, Options, Padding, PaddingMode, SpatiallySeparableLayer, SpatiallySeparableWeights, conv2d, flip,
+    Conv2d, Error, Options, Padding, PaddingMode, Separability, SpatiallySeparableLayer, SpatiallySeparableWeights,
+    conv2d, flip, separate,
 };
 
 use crate::kernels::Stencil;
+
+/// Of the singular values of kernels, which are given or made in `f32`.
+const TOLERANCE: f64 = 1e-6;
 
 /// A kernel and how to apply it.
 pub(crate) struct Filter {
@@ -31,6 +35,10 @@ impl Filter {
                 SpatiallySeparableLayer::new(&config, weights, Options::new())?.run(channels)
             }
             Stencil::Plain(kernel) => {
+                if let Some(separated) = separated(kernel)? {
+                    let result = Filter { stencil: separated, ..*self }.apply(channels)?;
+                    return Ok(if sums_to_zero(kernel) { result / 2.0 + 0.5 } else { result });
+                }
                 let config = self.config(count, count, kernel.dim());
                 let weight = self.weight(count, std::slice::from_ref(kernel));
                 let result = conv2d(&config, channels, &weight, None)?;
@@ -62,6 +70,26 @@ impl Filter {
         let weight = Array4::from_shape_fn(shape, |(o, _, i, j)| kernels[o % kernels.len()][[i, j]]);
         if self.flip { flip(&weight).to_owned() } else { weight }
     }
+}
+
+/// What two steps make of a kernel that separates, if that are fewer taps; says what it found.
+fn separated(kernel: &Array2<f32>) -> Result<Option<Stencil>, Error> {
+    let (height, width) = kernel.dim();
+    Ok(match separate(kernel, TOLERANCE)? {
+        Separability::Separable { vertical, horizontal, .. } if height + width < height * width => {
+            let numbers = |factor: &Array1<f32>| factor.iter().map(|x| format!(" {}", x + 0.0)).collect::<String>();
+            eprintln!("The kernel separates: column{}, row{}.", numbers(&vertical), numbers(&horizontal));
+            Some(Stencil::Separable { column: vertical, row: horizontal })
+        }
+        Separability::Separable { .. } => None,
+        Separability::NotSeparable { rank, relative_error } => {
+            let percent = 100.0 * relative_error;
+            eprintln!(
+                "The kernel does not separate: its rank is {rank}, and the closest outer product is {percent:.0} % off."
+            );
+            None
+        }
+    })
 }
 
 /// Up to rounding, for kernels that are not 0 everywhere.

@@ -223,23 +223,7 @@ impl<T: Element> SpatiallySeparableLayer<T> {
         geometry::validate(config)?;
         let middle = weights.vertical.dim().0;
         multiple("vertical", middle, config.groups, "groups")?;
-        let ([kh, kw], [sh, sw], [dh, dw]) = (config.kernel, config.stride, config.dilation);
-        let vertical = Conv2d {
-            out_channels: middle,
-            kernel: [kh, 1],
-            stride: [sh, 1],
-            dilation: [dh, 1],
-            bias: false,
-            ..*config
-        };
-        let horizontal = Conv2d {
-            in_channels: middle,
-            kernel: [1, kw],
-            stride: [1, sw],
-            dilation: [1, dw],
-            padding: Padding::Valid,
-            ..*config
-        };
+        let [vertical, horizontal] = spatial_steps(config, middle);
         geometry::validate(&vertical)?;
         geometry::validate(&horizontal)?;
         check::weight("vertical", &vertical, weights.vertical.dim())?;
@@ -287,8 +271,7 @@ impl<T: Element> SpatiallySeparableLayer<T> {
     /// # Errors
     /// As [`Conv2d::output_size`].
     pub fn steps(&self, input: [usize; 2]) -> Result<[Conv2d; 2], Error> {
-        let Pads { top, left, bottom, right } = self.config.resolved_pads(input)?;
-        Ok([self.vertical.padding([top, 0, bottom, 0]), self.horizontal.padding([0, left, 0, right])])
+        Ok(with_pads([self.vertical, self.horizontal], self.config.resolved_pads(input)?))
     }
 
     layer_calls!();
@@ -329,6 +312,28 @@ impl<T: Element> Operation<T> for SpatiallySeparableLayer<T> {
         let sizes = Sizes { config: &self.horizontal, first, second, columns, macs };
         self.pair.compute(sizes, input, output, workspace);
     }
+}
+
+/// `kh x 1` and `1 x kw`, with so many channels between; the padding is still that of the whole.
+pub(super) fn spatial_steps(config: &Conv2d, middle: usize) -> [Conv2d; 2] {
+    let ([kh, kw], [sh, sw], [dh, dw]) = (config.kernel, config.stride, config.dilation);
+    let vertical =
+        Conv2d { out_channels: middle, kernel: [kh, 1], stride: [sh, 1], dilation: [dh, 1], bias: false, ..*config };
+    let horizontal = Conv2d {
+        in_channels: middle,
+        kernel: [1, kw],
+        stride: [1, sw],
+        dilation: [1, dw],
+        padding: Padding::Valid,
+        ..*config
+    };
+    [vertical, horizontal]
+}
+
+/// The same with the padding of the whole.
+pub(super) fn with_pads([vertical, horizontal]: [Conv2d; 2], pads: Pads) -> [Conv2d; 2] {
+    let Pads { top, left, bottom, right } = pads;
+    [vertical.padding([top, 0, bottom, 0]), horizontal.padding([0, left, 0, right])]
 }
 
 /// The channels of `argument`'s output must be a multiple, and some.
