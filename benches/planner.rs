@@ -11,7 +11,7 @@ mod values;
 mod workload;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ fn made_up() -> Vec<Case> {
     cases
 }
 
-fn read(path: &PathBuf) -> Result<impl Iterator<Item = Case>, Box<dyn Error>> {
+fn read(path: &Path) -> Result<impl Iterator<Item = Case>, Box<dyn Error>> {
     let rows = Row::read_all(path, Numerics::Exact)?.into_iter();
     let workload = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok(rows.filter(|row| matches!(row.kind, Kind::Convolution)).map(move |Row { name, config, input, .. }| Case {
@@ -104,7 +104,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
             Arg::Long("threads") => threads = parser.value()?.parse()?,
             // Cargo says so to every bench.
             Arg::Long("bench") => {}
-            Arg::Value(path) => cases.extend(read(&path.into())?),
+            Arg::Value(path) => cases.extend(read(&PathBuf::from(path))?),
             other => return Err(other.unexpected().into()),
         }
     }

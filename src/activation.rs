@@ -2,6 +2,7 @@
 
 use crate::element::{Curve, Element};
 use crate::error::{Axis, Error};
+use crate::simd::{Isa, Kernel, Simd};
 
 /// A function of each output element. NaN stays NaN in all of them.
 ///
@@ -69,25 +70,20 @@ impl<T: Element> Activation<T> {
     #[inline]
     #[must_use]
     pub fn apply(&self, x: T, channel: usize) -> T {
-        let leaky = |slope: T| if x < T::ZERO { x.fma(slope, T::ZERO) } else { x };
         match self {
             Activation::None => x,
             Activation::Relu => relu(x),
             Activation::Clamp { min, max } => clamp(x, *min, *max),
-            Activation::LeakyRelu { slope } => leaky(*slope),
-            Activation::Prelu(slopes) => leaky(slopes[channel]),
+            Activation::LeakyRelu { slope } => leaky(x, *slope),
+            Activation::Prelu(slopes) => leaky(x, slopes[channel]),
             smooth => x.curve(smooth.curve().expect("the others are above")),
         }
     }
 
     /// [`apply`](Self::apply) to a run of elements of one channel.
-    pub(crate) fn apply_to(&self, elements: &mut [T], channel: usize) {
-        match self {
-            Activation::None => {}
-            // Loops that the compiler turns into vector instructions.
-            Activation::Relu => elements.iter_mut().for_each(|x| *x = relu(*x)),
-            Activation::Clamp { min, max } => elements.iter_mut().for_each(|x| *x = clamp(*x, *min, *max)),
-            other => elements.iter_mut().for_each(|x| *x = other.apply(*x, channel)),
+    pub(crate) fn apply_to(&self, isa: Isa, elements: &mut [T], channel: usize) {
+        if *self != Activation::None {
+            T::launch(isa, Run { activation: self, elements, channel });
         }
     }
 
@@ -128,6 +124,35 @@ impl<T: Element> Activation<T> {
             _ => Ok(()),
         }
     }
+}
+
+/// An activation of a run of elements.
+struct Run<'a, T> {
+    activation: &'a Activation<T>,
+    elements: &'a mut [T],
+    channel: usize,
+}
+
+impl<T: Element> Kernel<T> for Run<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, _: S) {
+        let Run { activation, elements, channel } = self;
+        match activation {
+            // Loops that the compiler turns into vector instructions, of the instruction set that this is compiled for.
+            Activation::Relu => elements.iter_mut().for_each(|x| *x = relu(*x)),
+            Activation::Clamp { min, max } => elements.iter_mut().for_each(|x| *x = clamp(*x, *min, *max)),
+            Activation::LeakyRelu { slope } => elements.iter_mut().for_each(|x| *x = leaky(*x, *slope)),
+            Activation::Prelu(slopes) => elements.iter_mut().for_each(|x| *x = leaky(*x, slopes[channel])),
+            other => elements.iter_mut().for_each(|x| *x = other.apply(*x, channel)),
+        }
+    }
+}
+
+#[inline(always)]
+fn leaky<T: Element>(x: T, slope: T) -> T {
+    if x < T::ZERO { x.fma(slope, T::ZERO) } else { x }
 }
 
 #[inline(always)]

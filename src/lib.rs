@@ -32,6 +32,7 @@ pub use ndarray;
 pub use numerics::{Numerics, SUMMATION_BLOCK};
 pub use ops::Options;
 pub use ops::deformable::{DeformConv2dLayer, deform_conv2d};
+pub use ops::inverted_residual::InvertedResidualLayer;
 pub use ops::separability::{LowRank, Separability, SpatialFactors, separate};
 pub use ops::separable::{
     DepthwiseSeparableLayer, SpatiallySeparableLayer, depthwise_separable_conv2d, spatially_separable_conv2d,
@@ -40,4 +41,4 @@ pub use ops::standard::{Conv2dLayer, conv1d, conv2d, flip};
 pub use ops::transposed::{ConvTranspose2dLayer, conv_transpose1d, conv_transpose2d};
 pub use scratch::Workspace;
 pub use simd::Isa;
-pub use tensors::{DeformInput, DepthwiseSeparableWeights, SpatiallySeparableWeights};
+pub use tensors::{DeformInput, DepthwiseSeparableWeights, InvertedResidualWeights, SpatiallySeparableWeights};

@@ -26,6 +26,23 @@ pub struct DepthwiseSeparableWeights<'a, T> {
     pub bias: Option<&'a ArrayRef1<T>>,
 }
 
+/// The tensors of an inverted residual block.
+#[derive(Clone, Copy, Debug)]
+pub struct InvertedResidualWeights<'a, T> {
+    /// `[hidden, in, 1, 1]`, or none where the depthwise step runs on the input itself.
+    pub expand: Option<&'a ArrayRef4<T>>,
+    /// `[hidden]`, or none.
+    pub expand_bias: Option<&'a ArrayRef1<T>>,
+    /// `[hidden, 1, kh, kw]`.
+    pub depthwise: &'a ArrayRef4<T>,
+    /// `[hidden]`, or none.
+    pub depthwise_bias: Option<&'a ArrayRef1<T>>,
+    /// `[out, hidden, 1, 1]`.
+    pub project: &'a ArrayRef4<T>,
+    /// `[out]`, if the configuration has a bias.
+    pub bias: Option<&'a ArrayRef1<T>>,
+}
+
 /// The tensors of a spatially separable convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct SpatiallySeparableWeights<'a, T> {

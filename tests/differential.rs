@@ -6,8 +6,9 @@ use common::{LAYOUTS, Layer, Layout, Random, TestElement, assert_same, bias_for,
 use ndarray::{Array4, s};
 use ndconv::{
     Activation, Algorithm, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput,
-    DepthwiseSeparableLayer, DepthwiseSeparableWeights, Error, Float, IntoPair, Isa, Options, Padding, PaddingMode,
-    SpatiallySeparableLayer, SpatiallySeparableWeights, Workspace, reference,
+    DepthwiseSeparableLayer, DepthwiseSeparableWeights, Error, Float, IntoPair, InvertedResidualLayer,
+    InvertedResidualWeights, Isa, Options, Padding, PaddingMode, SpatiallySeparableLayer, SpatiallySeparableWeights,
+    Workspace, reference,
 };
 
 /// A configuration and an input size, with a name for failures.
@@ -361,6 +362,62 @@ fn depthwise_separable() {
     }
     check_depthwise_separable::<f32>(&Conv2d::new(200, 64, 3).padding(1), [1, 24, 24], 2);
     check_depthwise_separable::<f32>(&Conv2d::new(4, 3, 3), [0, 8, 8], 1);
+}
+
+fn check_inverted_residual<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], hidden: Option<usize>) {
+    let mut random = Random::new(12);
+    let input = random.array4::<T>([n, config.in_channels, h, w]);
+    let expand = hidden.map(|hidden| random.array4::<T>([hidden, config.in_channels, 1, 1]));
+    let hidden = hidden.unwrap_or(config.in_channels);
+    let depthwise = random.array4::<T>([hidden, 1, config.kernel[0], config.kernel[1]]);
+    let project = random.array4::<T>([config.out_channels, hidden, 1, 1]);
+    // What the first step makes of a zero is not zero.
+    let [expand_bias, depthwise_bias] =
+        [(); 2].map(|()| random.array1::<T>(hidden).mapv(|x| if x < T::zero() { T::one() } else { x }));
+    let bias = bias_for(config, &mut random);
+    let fits = config.stride == [1, 1] && config.out_channels == config.in_channels;
+    for (biased, residual) in [(true, false), (false, true), (true, true)].into_iter().filter(|&(_, r)| fits || !r) {
+        let weights = InvertedResidualWeights {
+            expand: expand.as_deref(),
+            expand_bias: (biased && expand.is_some()).then_some(&*expand_bias),
+            depthwise: &depthwise,
+            depthwise_bias: biased.then_some(&*depthwise_bias),
+            project: &project,
+            bias: bias.as_deref(),
+        };
+        let between = Activation::Relu;
+        let want = reference::inverted_residual(config, &input, weights, &between, residual).expect("a result");
+        let want = want.mapv(|x| Activation::relu6().apply(x, 0));
+        for isa in isas() {
+            let options = options(isa).activation(Activation::relu6());
+            let layer =
+                InvertedResidualLayer::new(config, weights, between.clone(), residual, options).expect("a layer");
+            check_layer(&layer, &input, &want, &(config, isa, biased, residual));
+            for threads in [2, 5] {
+                assert_same(&on_threads(threads, || layer.run(&input).expect("a result")), &want, &(config, threads));
+            }
+        }
+    }
+}
+
+#[test]
+fn inverted_residual() {
+    for mode in MODES {
+        let same = Conv2d::new(6, 6, 3).padding(1).padding_mode(mode);
+        check_inverted_residual::<f32>(&same, [2, 12, 30], Some(20));
+        check_inverted_residual::<f64>(&same, [1, 7, 8], None);
+        let other = Conv2d::new(5, 9, [5, 3]).padding([3, 1, 0, 2]).padding_mode(mode);
+        check_inverted_residual::<f32>(&other.stride([2, 3]), [1, 13, 14], Some(18));
+        check_inverted_residual::<f32>(&other.dilation([1, 2]).bias(false), [2, 9, 9], None);
+        check_inverted_residual::<i32>(&same, [1, 9, 9], Some(11));
+        // Padding wider than the image.
+        check_inverted_residual::<f32>(&other.padding(9), [1, 2, 3], Some(4));
+    }
+    // Several bands of rows, which share rows of what is expanded; and wider than one region.
+    check_inverted_residual::<f32>(&Conv2d::new(8, 8, 3).padding(1), [1, 45, 64], Some(96));
+    check_inverted_residual::<f32>(&Conv2d::new(4, 7, 5).padding(2).stride(2), [2, 61, 65], Some(64));
+    check_inverted_residual::<f32>(&Conv2d::new(3, 3, 3).padding(1), [1, 5, 3000], Some(40));
+    check_inverted_residual::<f32>(&Conv2d::new(3, 3, 3).padding(1), [0, 5, 30], Some(40));
 }
 
 fn check_spatially_separable<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], middle: usize) {

@@ -30,7 +30,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("simd", vec![]),
         ("algorithm", vec![]),
         ("aligned", vec![]),
-        ("activation", vec!["element", "error"]),
+        ("activation", vec!["element", "error", "simd"]),
         ("config", vec!["error", "numerics", "geometry"]),
         ("element", vec!["kernels", "simd"]),
         ("error", vec![]),

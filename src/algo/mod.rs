@@ -8,6 +8,7 @@ pub(crate) mod deformable;
 pub(crate) mod depthwise;
 pub(crate) mod image;
 pub(crate) mod implicit_gemm;
+pub(crate) mod residual;
 pub(crate) mod transposed;
 pub(crate) mod window;
 
@@ -15,11 +16,13 @@ use core::ops::Range;
 
 use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3, ArrayViewMut4, Axis};
 
+use crate::activation::Activation;
 use crate::element::Element;
 use crate::gemm::blocking::Lanes;
 use crate::parallel;
 use crate::parts::{Chunks, even_part};
 use crate::scratch::{Scratch, Workspace};
+use crate::simd::Isa;
 
 /// A rectangle of the output of one sample, for a range of channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +161,26 @@ pub(crate) fn chunks<T>(
         rest = Some((start + size, after));
         Some((start..start + size, piece))
     })
+}
+
+/// Applies an activation to an output of any layout, whose first channel is `first`.
+pub(crate) fn activate<T: Element>(
+    isa: Isa,
+    activation: &Activation<T>,
+    mut output: ArrayViewMut3<'_, T>,
+    first: usize,
+) {
+    if *activation == Activation::None {
+        return;
+    }
+    for (channel, mut plane) in (first..).zip(output.outer_iter_mut()) {
+        for mut row in plane.outer_iter_mut() {
+            match row.as_slice_mut() {
+                Some(row) => activation.apply_to(isa, row, channel),
+                None => row.mapv_inplace(|x| activation.apply(x, channel)),
+            }
+        }
+    }
 }
 
 /// The groups that a range of channels runs over, each with the channels of it.

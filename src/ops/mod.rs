@@ -2,6 +2,7 @@
 
 mod check;
 pub(crate) mod deformable;
+pub(crate) mod inverted_residual;
 pub(crate) mod separability;
 pub(crate) mod separable;
 pub(crate) mod standard;

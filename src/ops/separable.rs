@@ -1,12 +1,10 @@
 //! Separable convolutions: one large step as two small ones.
 
-use core::ops::Range;
-
 use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
 
 use super::{Operation, Options, check, demand, layer_calls};
 use crate::activation::Activation;
-use crate::algo::chain::Chain;
+use crate::algo::chain::{Chain, Middle};
 use crate::algo::drive;
 use crate::config::{Conv2d, Padding, PaddingMode, Pads};
 use crate::element::Element;
@@ -14,9 +12,7 @@ use crate::error::{Axis, Error};
 use crate::gemm::blocking::Lanes;
 use crate::geometry::{self, Problem};
 use crate::parallel;
-use crate::parts::Chunks;
 use crate::plan::ConvolutionPlan;
-use crate::plan::schedule::Demand;
 use crate::scratch::Workspace;
 use crate::simd::Isa;
 use crate::tensors::{DepthwiseSeparableWeights, SpatiallySeparableWeights};
@@ -40,24 +36,19 @@ impl<T: Element> Pair<T> {
     /// Runs both.
     fn compute(
         &self,
-        Sizes { config, first, second, columns, macs }: Sizes<'_>,
+        Sizes { config, first, second, origin, macs }: Sizes<'_>,
         input: ArrayView4<'_, T>,
         output: ArrayViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) {
-        let span = |axis: usize| first.output[axis] - (second.output[axis] - 1) * second.stride[axis];
-        let whole = demand::<T>(config, &second, self.isa, [1, 1], macs);
-        let pixel_limit = HELD / self.middle / second.stride[0] / second.stride[1];
-        // Every region makes all that lies between, so the channels stay together.
-        let demand = Demand { units: Chunks { size: whole.units.total, ..whole.units }, pixel_limit, ..whole };
-        let schedule = demand.schedule(parallel::threads());
+        let demand = demand::<T>(config, &second, self.isa, [1, 1], macs);
+        let held = self.middle * second.stride[0] * second.stride[1];
+        let (schedule, band) = demand.schedule_bands(HELD / held, parallel::threads());
         let chain = Chain {
             first: self.first.stage(&first, &self.between, Lanes::Pixels),
-            second: self.second.stage(&second, &self.activation, schedule.lanes),
-            middle: self.middle,
-            stride: second.stride,
-            effective: [span(0), span(1)],
-            columns,
+            second: |origin| self.second.stage_at(&second, origin, &self.activation, schedule.lanes),
+            middle: Middle::new(config, second.input, origin),
+            band,
         };
         drive(&chain, input, output, schedule, workspace);
     }
@@ -69,8 +60,8 @@ struct Sizes<'a> {
     config: &'a Conv2d,
     first: Problem,
     second: Problem,
-    /// Columns between the steps that are not padding.
-    columns: Range<usize>,
+    /// Where the second's first window begins.
+    origin: [isize; 2],
     macs: u64,
 }
 
@@ -177,7 +168,7 @@ impl<T: Element> Operation<T> for DepthwiseSeparableLayer<T> {
             ..*problem
         };
         let macs = sum_of(self.depthwise.macs(problem.input), self.pointwise.macs(problem.output));
-        let sizes = Sizes { config: &self.pointwise, first, second, columns: 0..problem.output[1], macs };
+        let sizes = Sizes { config: &self.pointwise, first, second, origin: [0, 0], macs };
         self.pair.compute(sizes, input, output, workspace);
     }
 }
@@ -289,27 +280,27 @@ impl<T: Element> Operation<T> for SpatiallySeparableLayer<T> {
         output: ArrayViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) {
-        // The vertical step runs on the padded columns as well, so that the horizontal one needs no padding.
-        let Pads { left, right, .. } = problem.pads;
-        let [rows, width] = [problem.output[0], problem.input[1]];
-        let middle = [rows, width + left + right];
-        let [sh, sw] = problem.stride;
-        let first = Problem { out_channels: self.pair.middle, output: middle, stride: [sh, 1], ..*problem };
+        let Pads { top, left, bottom, right } = problem.pads;
+        let ([rows, width], [sh, sw]) = ([problem.output[0], problem.input[1]], problem.stride);
+        // Zeros are the horizontal step's to pad with. In the other modes the vertical step runs on the padded columns: the same numbers.
+        let (pads, middle, origin) = match problem.mode {
+            PaddingMode::Zeros => (Pads { top, left: 0, bottom, right: 0 }, [rows, width], [0, -(left as isize)]),
+            _ => (problem.pads, [rows, width + left + right], [0, 0]),
+        };
+        let first = Problem { out_channels: self.pair.middle, output: middle, stride: [sh, 1], pads, ..*problem };
         let second = Problem {
             in_channels: self.pair.middle,
             input: middle,
             stride: [1, sw],
-            pads: Pads::default(),
+            pads: Pads { left, right, ..Pads::default() },
             mode: PaddingMode::Zeros,
             ..*problem
         };
-        // What lies in the padding between the steps is a zero, not a sum of products with zeros.
-        let columns = if problem.mode == PaddingMode::Zeros { left..left + width } else { 0..middle[1] };
         let macs = match self.steps(problem.input) {
             Ok([vertical, horizontal]) => sum_of(vertical.macs(problem.input), horizontal.macs([rows, width])),
             Err(_) => u64::MAX,
         };
-        let sizes = Sizes { config: &self.horizontal, first, second, columns, macs };
+        let sizes = Sizes { config: &self.horizontal, first, second, origin, macs };
         self.pair.compute(sizes, input, output, workspace);
     }
 }

@@ -80,7 +80,17 @@ impl<T: Element> ConvolutionPlan<T> {
         activation: &'a Activation<T>,
         lanes: Lanes,
     ) -> ConvolutionStage<'a, T> {
-        let origin = problem.pads.begins().map(|pad| -(pad as isize));
+        self.stage_at(problem, problem.pads.begins().map(|pad| -(pad as isize)), activation, lanes)
+    }
+
+    /// The same with a first window that begins at these positions.
+    pub(crate) fn stage_at<'a>(
+        &'a self,
+        problem: &Problem,
+        origin: [isize; 2],
+        activation: &'a Activation<T>,
+        lanes: Lanes,
+    ) -> ConvolutionStage<'a, T> {
         match self {
             ConvolutionPlan::Product(plan, _) => {
                 Either::First(plan.stage_at(problem.stride, origin, problem.mode, activation, lanes))
@@ -212,6 +222,7 @@ impl<T: Element> TransposedPlan<T> {
             finite: self.finite,
         });
         Transposed {
+            isa: self.isa,
             phases: self.phases.iter().map(phase).collect(),
             stride: problem.stride,
             crop: problem.pads.begins(),

@@ -159,6 +159,20 @@ impl Demand {
         Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
     }
 
+    /// The schedule of the second of two convolutions that runs on what the first has just made, and how many rows are made at a time: as many as have at
+    /// most `pixels` pixels. A thread has all its rows in one region, since what neighbouring rows share is made once in each.
+    pub(crate) fn schedule_bands(&self, pixels: usize, threads: usize) -> (Schedule, usize) {
+        // Every region makes all that lies between, so the channels stay together.
+        let units = Chunks { size: self.units.total, ..self.units };
+        let demand = Demand { units, pixel_limit: pixels, ..*self };
+        let schedule = demand.schedule(threads);
+        let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
+        let rows = self.output[0].div_ceil(threads.div_ceil(self.batch.max(1)));
+        let band = rows.div_ceil(rows.div_ceil(schedule.rows));
+        let schedule = Schedule { rows, ..schedule };
+        (Schedule { workers: threads.min(demand.regions(&schedule)).max(1), ..schedule }, band)
+    }
+
     /// The schedule of work that is bound by memory, with each channel for itself: bands of rows that stay in cache, as even as can be.
     pub(crate) fn schedule_planes(&self, threads: usize) -> Schedule {
         let threads = if self.macs < SERIAL_MACS { 1 } else { threads };

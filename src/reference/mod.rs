@@ -13,7 +13,7 @@ mod standard;
 mod transposed;
 
 pub use deformable::deform_conv2d;
-pub use separable::{depthwise_separable_conv2d, spatially_separable_conv2d};
+pub use separable::{depthwise_separable_conv2d, inverted_residual, spatially_separable_conv2d};
 pub use standard::conv2d;
 pub use transposed::conv_transpose2d;
 

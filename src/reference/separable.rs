@@ -7,7 +7,7 @@ use crate::activation::Activation;
 use crate::config::{Conv2d, Padding};
 use crate::element::Element;
 use crate::error::Error;
-use crate::tensors::{DepthwiseSeparableWeights, SpatiallySeparableWeights};
+use crate::tensors::{DepthwiseSeparableWeights, InvertedResidualWeights, SpatiallySeparableWeights};
 
 /// Depthwise, an activation, pointwise. See [`DepthwiseSeparableLayer`](crate::DepthwiseSeparableLayer) for the settings.
 ///
@@ -44,6 +44,61 @@ pub fn depthwise_separable_conv2d<T: Element>(
         *element = between.apply(*element, channel);
     }
     conv2d(&pointwise, &held, weights.pointwise, weights.bias)
+}
+
+/// Pointwise, an activation, depthwise, the same activation, pointwise, and maybe the input added. See
+/// [`InvertedResidualLayer`](crate::InvertedResidualLayer) for the settings.
+///
+/// ```
+/// use ndconv::{Activation, Conv2d, InvertedResidualWeights, reference};
+/// use ndarray::array;
+///
+/// let config = Conv2d::new(1, 1, [1, 3]).padding([0, 1]).bias(false);
+/// let weights = InvertedResidualWeights {
+///     expand: Some(&array![[[[1]]], [[[-1]]]]),
+///     expand_bias: None,
+///     depthwise: &array![[[[0, 0, 1]]], [[[0, 1, 0]]]],
+///     depthwise_bias: None,
+///     project: &array![[[[10]], [[100]]]],
+///     bias: None,
+/// };
+/// let input = array![[[[1, 2, -3]]]];
+/// let output = reference::inverted_residual(&config, &input, weights, &Activation::Relu, true)?;
+/// assert_eq!(output, array![[[[20 + 1, 2, 300 - 3]]]]);
+/// # Ok::<(), ndconv::Error>(())
+/// ```
+///
+/// # Errors
+/// Tensors or settings that do not fit each other.
+pub fn inverted_residual<T: Element>(
+    config: &Conv2d,
+    input: &ArrayRef4<T>,
+    weights: InvertedResidualWeights<'_, T>,
+    between: &Activation<T>,
+    residual: bool,
+) -> Result<Array4<T>, Error> {
+    let hidden = weights.depthwise.dim().0;
+    let activated = |mut tensor: Array4<T>| {
+        for ((_, channel, _, _), element) in tensor.indexed_iter_mut() {
+            *element = between.apply(*element, channel);
+        }
+        tensor
+    };
+    let expanded = match weights.expand {
+        Some(expand) => {
+            let pointwise = Conv2d::pointwise(config.in_channels, hidden);
+            activated(conv2d(&pointwise, input, expand, weights.expand_bias)?)
+        }
+        None => input.to_owned(),
+    };
+    let depthwise = Conv2d { in_channels: hidden, out_channels: hidden, groups: hidden, ..*config };
+    let filtered = activated(conv2d(&depthwise, &expanded, weights.depthwise, weights.depthwise_bias)?);
+    let project = Conv2d::pointwise(hidden, config.out_channels);
+    let mut output = conv2d(&project, &filtered, weights.project, weights.bias)?;
+    if residual {
+        output.zip_mut_with(input, |sum, &input| *sum = sum.plus(input));
+    }
+    Ok(output)
 }
 
 /// `kh x 1`, then `1 x kw`. See [`SpatiallySeparableLayer`](crate::SpatiallySeparableLayer) for the settings.

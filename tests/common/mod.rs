@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use ndarray::{Array, Array1, Array4, Dimension, Ix4, s};
 use ndconv::{
-    Conv2d, Conv2dLayer, ConvTranspose2dLayer, DepthwiseSeparableLayer, Element, Isa, SpatiallySeparableLayer,
-    Workspace,
+    Conv2d, Conv2dLayer, ConvTranspose2dLayer, DepthwiseSeparableLayer, Element, InvertedResidualLayer, Isa,
+    SpatiallySeparableLayer, Workspace,
 };
 
 /// An element type as the tests see it.
@@ -176,4 +176,4 @@ macro_rules! layers {
         }
     )*};
 }
-layers!(Conv2dLayer ConvTranspose2dLayer DepthwiseSeparableLayer SpatiallySeparableLayer);
+layers!(Conv2dLayer ConvTranspose2dLayer DepthwiseSeparableLayer InvertedResidualLayer SpatiallySeparableLayer);

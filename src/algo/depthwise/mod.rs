@@ -24,6 +24,9 @@ use crate::simd::{Isa, Kernel, Simd};
 /// Bytes of packed channels that are worked on at a time, where one is not more: half of a first-level cache of 32 KiB.
 const PACKED_BYTES: usize = 16 << 10;
 
+/// Bytes of output that are made before an activation is applied to them.
+const ACTIVATED_BYTES: usize = 32 << 10;
+
 /// What such a convolution keeps from call to call.
 #[derive(Clone, Debug)]
 pub(crate) struct Weights<T> {
@@ -66,8 +69,12 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
         let (staged, packed) = scratch.elements.split_at_mut(size[0] * size[1]);
         let mut job = Job { stage: self, source: &source, offsets, size, first: region.channels.start, packed };
         if let Some(output) = output.as_slice_mut() {
-            // What is not packed need not stay in cache.
-            let together = if job.bare().is_some() { usize::MAX } else { job.packed.len() / (ins * source.distance()) };
+            // What is not packed need not stay in cache, but for an activation.
+            let together = match (job.bare(), self.activation) {
+                (None, _) => job.packed.len() / (ins * source.distance()),
+                (Some(_), Activation::None) => usize::MAX,
+                (Some(_), _) => ACTIVATED_BYTES / size_of::<T>() / (outs * size[0] * size[1]),
+            };
             let per_batch = together.clamp(1, groups.len()) * outs;
             let pixels = size[0] * size[1];
             for (first, output) in
@@ -132,7 +139,7 @@ impl<'a, T: Element> Job<'_, 'a, T> {
         if **activation != Activation::None {
             channels
                 .zip(output.chunks_exact_mut(pixels))
-                .for_each(|(channel, plane)| activation.apply_to(plane, channel));
+                .for_each(|(channel, plane)| activation.apply_to(weights.isa, plane, channel));
         }
     }
 }

@@ -162,7 +162,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
     fn run_in_place(&self, mut rows: DirectRows<'_, T>, scratch: Scratch<'_, T>) {
         let memory = self.memory(self.channels.len(), rows.pixels(), scratch);
         self.gemm(self.panels(), self.channels.clone()).run(&mut rows, memory);
-        rows.activate(self.product.activation, self.channels.start);
+        rows.activate(self.product.weights.isa, self.product.activation, self.channels.start);
     }
 
     /// For outputs whose pixels are not in one run of memory: computes rows in working memory and copies them out.
@@ -182,7 +182,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
             let mut held = StagedRows::new(staged, rows.len(), pixels);
             let memory = self.memory(rows.len(), pixels, scratch.reborrow());
             self.gemm(chunk, channels.clone()).run(&mut held, memory);
-            held.activate(self.product.activation, channels.start);
+            held.activate(self.product.weights.isa, self.product.activation, channels.start);
             held.write(output);
         }
     }

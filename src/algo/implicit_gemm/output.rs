@@ -5,6 +5,7 @@ use ndarray::{ArrayViewMut3, Axis, Slice};
 use crate::activation::Activation;
 use crate::element::Element;
 use crate::gemm::{MAX_PANEL_ROWS, Rows};
+use crate::simd::Isa;
 
 /// An output whose pixels, in each channel, are one run of memory.
 pub(crate) struct DirectRows<'a, T> {
@@ -26,12 +27,12 @@ impl<'a, T: Element> DirectRows<'a, T> {
     }
 
     /// Applies an activation; row 0 is channel `first`.
-    pub(crate) fn activate(&mut self, activation: &Activation<T>, first: usize) {
+    pub(crate) fn activate(&mut self, isa: Isa, activation: &Activation<T>, first: usize) {
         if *activation == Activation::None {
             return;
         }
         for (row, pixels) in self.view.outer_iter_mut().enumerate() {
-            activation.apply_to(pixels.into_slice().expect("checked by new"), first + row);
+            activation.apply_to(isa, pixels.into_slice().expect("checked by new"), first + row);
         }
     }
 }
@@ -59,9 +60,9 @@ impl<'a, T: Element> StagedRows<'a, T> {
     }
 
     /// Applies an activation; row 0 is channel `first`.
-    pub(crate) fn activate(&mut self, activation: &Activation<T>, first: usize) {
+    pub(crate) fn activate(&mut self, isa: Isa, activation: &Activation<T>, first: usize) {
         for (row, pixels) in self.rows.chunks_exact_mut(self.pixels).enumerate() {
-            activation.apply_to(pixels, first + row);
+            activation.apply_to(isa, pixels, first + row);
         }
     }
 

@@ -12,9 +12,10 @@ pub(crate) mod borders;
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, s};
 
 use crate::activation::Activation;
-use crate::algo::{Extent, Region, Stage};
+use crate::algo::{Extent, Region, Stage, activate};
 use crate::element::Element;
 use crate::scratch::Scratch;
+use crate::simd::Isa;
 use borders::Borders;
 
 /// The taps along one axis that reach outputs of one residue modulo the stride.
@@ -48,6 +49,7 @@ pub(crate) struct Phase<S> {
 
 /// The composite.
 pub(crate) struct Transposed<'a, T, S> {
+    pub(crate) isa: Isa,
     pub(crate) phases: Vec<Phase<S>>,
     pub(crate) stride: [usize; 2],
     /// Rows and columns cropped before the output.
@@ -95,16 +97,7 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
         if let Some(borders) = &self.borders {
             borders.run(input, region, output.view_mut(), scratch.elements);
         }
-        if *self.activation != Activation::None {
-            for (channel, mut plane) in region.channels.clone().zip(output.outer_iter_mut()) {
-                for mut row in plane.outer_iter_mut() {
-                    match row.as_slice_mut() {
-                        Some(row) => self.activation.apply_to(row, channel),
-                        None => row.mapv_inplace(|x| self.activation.apply(x, channel)),
-                    }
-                }
-            }
-        }
+        activate(self.isa, self.activation, output, region.channels.start);
     }
 }
 
