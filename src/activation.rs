@@ -80,10 +80,10 @@ impl<T: Element> Activation<T> {
         }
     }
 
-    /// [`apply`](Self::apply) to a run of elements of one channel.
-    pub(crate) fn apply_to(&self, isa: Isa, elements: &mut [T], channel: usize) {
+    /// [`apply`](Self::apply) to channels with so many elements each, one behind the other.
+    pub(crate) fn apply_to(&self, isa: Isa, elements: &mut [T], per_channel: usize, first_channel: usize) {
         if *self != Activation::None {
-            T::launch(isa, Run { activation: self, elements, channel });
+            T::launch(isa, Planes { activation: self, elements, per_channel, first_channel });
         }
     }
 
@@ -126,26 +126,31 @@ impl<T: Element> Activation<T> {
     }
 }
 
-/// An activation of a run of elements.
-struct Run<'a, T> {
+/// An activation of some channels.
+struct Planes<'a, T> {
     activation: &'a Activation<T>,
     elements: &'a mut [T],
-    channel: usize,
+    per_channel: usize,
+    first_channel: usize,
 }
 
-impl<T: Element> Kernel<T> for Run<'_, T> {
+impl<T: Element> Kernel<T> for Planes<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, _: S) {
-        let Run { activation, elements, channel } = self;
+        let Planes { activation, elements, per_channel, first_channel } = self;
         match activation {
             // Loops that the compiler turns into vector instructions, of the instruction set that this is compiled for.
             Activation::Relu => elements.iter_mut().for_each(|x| *x = relu(*x)),
             Activation::Clamp { min, max } => elements.iter_mut().for_each(|x| *x = clamp(*x, *min, *max)),
             Activation::LeakyRelu { slope } => elements.iter_mut().for_each(|x| *x = leaky(*x, *slope)),
-            Activation::Prelu(slopes) => elements.iter_mut().for_each(|x| *x = leaky(*x, slopes[channel])),
-            other => elements.iter_mut().for_each(|x| *x = other.apply(*x, channel)),
+            Activation::Prelu(slopes) => {
+                for (elements, slope) in elements.chunks_exact_mut(per_channel).zip(&slopes[first_channel..]) {
+                    elements.iter_mut().for_each(|x| *x = leaky(*x, *slope));
+                }
+            }
+            other => elements.iter_mut().for_each(|x| *x = other.apply(*x, first_channel)),
         }
     }
 }

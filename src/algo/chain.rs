@@ -17,6 +17,7 @@ use ndarray::{ArrayView3, ArrayViewMut3, s};
 use crate::algo::{Extent, Region, Stage};
 use crate::config::Conv2d;
 use crate::element::Element;
+use crate::gemm::blocking::SPARE;
 use crate::scratch::Scratch;
 
 /// `second(first(input))`.
@@ -72,7 +73,7 @@ impl<T: Element, A: Stage<T>, B: Stage<T>, F: Fn([isize; 2]) -> B + Sync> Stage<
         let extent = Extent { rows: extent.rows.min(self.band), ..extent };
         let held = self.middle.held(extent);
         let inner = self.first.scratch_len(held).max((self.second)([0, 0]).scratch_len(extent));
-        held.channels * held.pixels() + inner
+        held_len(held) + inner
     }
 
     fn run(
@@ -84,7 +85,7 @@ impl<T: Element, A: Stage<T>, B: Stage<T>, F: Fn([isize; 2]) -> B + Sync> Stage<
     ) {
         let extent = Extent { rows: region.rows.len().min(self.band), ..region.extent() };
         let held = self.middle.held(extent);
-        let (memory, mut scratch) = scratch.split(held.channels * held.pixels());
+        let (memory, mut scratch) = scratch.split(held_len(held));
         let (columns, left) = self.middle.seen(1, &region.columns);
         let mut made = 0..0;
         for (rows, output) in super::chunks(output, 1, self.band) {
@@ -95,7 +96,8 @@ impl<T: Element, A: Stage<T>, B: Stage<T>, F: Fn([isize; 2]) -> B + Sync> Stage<
             let pitches = [made.len(), wanted.len()].map(|rows| rows * columns.len());
             let from = (kept.start - made.start.min(kept.start)) * columns.len();
             keep(memory, held.channels, pitches, from..from + kept.len() * columns.len());
-            let shape = (held.channels, wanted.len(), columns.len());
+            let pixels = wanted.len() * columns.len();
+            let shape = (held.channels + SPARE.div_ceil(pixels), wanted.len(), columns.len());
             let memory = &mut memory[..shape.0 * shape.1 * shape.2];
             let mut middle = ArrayViewMut3::from_shape(shape, memory).expect("as long as its shape");
             if kept.end < wanted.end {
@@ -105,7 +107,7 @@ impl<T: Element, A: Stage<T>, B: Stage<T>, F: Fn([isize; 2]) -> B + Sync> Stage<
                     rows: kept.end..wanted.end,
                     columns: columns.clone(),
                 };
-                let new = middle.slice_mut(s![.., kept.len().., ..]);
+                let new = middle.slice_mut(s![..held.channels, kept.len().., ..]);
                 self.first.run(input, &first, new, scratch.reborrow());
             }
             let second = Region { rows: 0..rows.len(), columns: 0..region.columns.len(), ..region.clone() };
@@ -113,6 +115,11 @@ impl<T: Element, A: Stage<T>, B: Stage<T>, F: Fn([isize; 2]) -> B + Sync> Stage<
             made = wanted;
         }
     }
+}
+
+/// Elements that hold a band, with room to read a vector behind it, whatever its size: in channels that nobody reads.
+fn held_len(held: Extent) -> usize {
+    held.channels * held.pixels() + SPARE + held.pixels()
 }
 
 /// Moves a piece of each channel to its beginning, with channels then as far apart as `after` says.

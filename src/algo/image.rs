@@ -59,6 +59,8 @@ pub(crate) struct Wanted {
     pub(crate) spare: usize,
     /// Whether taps on zero padding are left out.
     pub(crate) skip_zeros: bool,
+    /// Channels that are read. The image may have more.
+    pub(crate) channels: usize,
 }
 
 /// The [`Source`] that an image is: the pixels of one region under the taps of a window.
@@ -150,7 +152,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
         };
         let padding = source.touches_padding();
         source.leaves_out = wanted.skip_zeros && padding;
-        source.direct = if padding { None } else { source.place_in_image(wanted.spare) };
+        source.direct = if padding { None } else { source.place_in_image(wanted) };
         if source.direct.is_some() {
             (source.pitch, source.distance) = (step[0] * source.image.width, source.plane());
         } else {
@@ -163,7 +165,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
     }
 
     /// Where in the image the first pixel under the first tap lies, if the image can be read as it is. No tap sees padding.
-    fn place_in_image(&self, spare: usize) -> Option<usize> {
+    fn place_in_image(&self, Wanted { spare, channels, .. }: Wanted) -> Option<usize> {
         let Sampling { window, step, .. } = self.sampling;
         let (flat, width) = (self.image.flat?, self.image.width);
         let place = |pixel: [usize; 2], tap: [isize; 2]| {
@@ -172,7 +174,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
         };
         let first = place([1, 1], [*window.rows.first()?, *window.columns.first()?]);
         let last = place(self.size, [*window.rows.last()?, *window.columns.last()?]);
-        let behind = flat.len().checked_sub(self.plane())? + last + 1 + spare;
+        let behind = channels.checked_sub(1)? * self.plane() + last + 1 + spare;
         // Taps are told where their pixels lie in 32 bits.
         let near = u32::try_from(window.channels_per_block().saturating_mul(self.plane())).is_ok();
         (self.pixel_step == step[1] && near && behind <= flat.len()).then_some(first)

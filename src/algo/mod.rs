@@ -173,10 +173,14 @@ pub(crate) fn activate<T: Element>(
     if *activation == Activation::None {
         return;
     }
+    let (_, rows, columns) = output.dim();
+    if let Some(elements) = output.as_slice_mut() {
+        return activation.apply_to(isa, elements, rows * columns, first);
+    }
     for (channel, mut plane) in (first..).zip(output.outer_iter_mut()) {
         for mut row in plane.outer_iter_mut() {
             match row.as_slice_mut() {
-                Some(row) => activation.apply_to(isa, row, channel),
+                Some(row) => activation.apply_to(isa, row, columns, channel),
                 None => row.mapv_inplace(|x| activation.apply(x, channel)),
             }
         }

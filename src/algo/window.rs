@@ -61,6 +61,11 @@ impl Window {
         }
     }
 
+    /// Channels that are summed over.
+    pub(crate) fn in_channels(&self) -> usize {
+        self.block_ends.last().map_or(0, |end| end / self.len().max(1))
+    }
+
     /// Taps of one channel.
     pub(crate) fn len(&self) -> usize {
         self.rows.len() * self.columns.len()

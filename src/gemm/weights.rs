@@ -12,7 +12,6 @@ use crate::parts::Chunks;
 #[derive(Clone, Debug)]
 pub(crate) struct PackedWeights<T> {
     data: Aligned<T>,
-    groups: usize,
     /// The rows of each group, in panels.
     panels: Chunks,
     /// Where each block of taps ends; the first starts at 0.
@@ -30,7 +29,7 @@ impl<T: Element> PackedWeights<T> {
     ) -> Self {
         let taps = block_ends.last().copied().unwrap_or(0);
         let data = Aligned::filled(T::ZERO, groups * panels.total * taps + SPARE);
-        let mut packed = PackedWeights { data, groups, panels, block_ends, finite: true };
+        let mut packed = PackedWeights { data, panels, block_ends, finite: true };
         let mut data = core::mem::take(&mut packed.data);
         let mut places = data.elements_mut().iter_mut();
         for group in 0..groups {
@@ -66,10 +65,6 @@ impl<T: Element> PackedWeights<T> {
     fn block(&self, block: usize) -> Range<usize> {
         let start = if block == 0 { 0 } else { self.block_ends[block - 1] };
         start..self.block_ends[block]
-    }
-
-    pub(crate) fn groups(&self) -> usize {
-        self.groups
     }
 
     /// The rows of each group, in panels.

@@ -62,7 +62,7 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
         let [ins, outs] = self.weights.group;
         let groups = region.channels.start / outs..region.channels.end.div_ceil(outs);
         let image = input.slice_axis_move(Axis(0), Slice::from(groups.start * ins..groups.end * ins));
-        let wanted = Wanted { pixel_step: 1, spare: SPARE, skip_zeros: false };
+        let wanted = Wanted { pixel_step: 1, spare: SPARE, skip_zeros: false, channels: groups.len() * ins };
         let source = WindowSource::new(self.sampling, image, region, wanted);
         let size = [region.rows.len(), region.columns.len()];
         let offsets = scratch.lists.offsets_of(&source, ins);
@@ -136,11 +136,7 @@ impl<'a, T: Element> Job<'_, 'a, T> {
                 unreachable!("no kernel of size {kernel:?} and step {step:?} reads images as they are")
             }
         }
-        if **activation != Activation::None {
-            channels
-                .zip(output.chunks_exact_mut(pixels))
-                .for_each(|(channel, plane)| activation.apply_to(weights.isa, plane, channel));
-        }
+        activation.apply_to(weights.isa, output, pixels, channels.start);
     }
 }
 

@@ -56,10 +56,13 @@ impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
     }
 
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
-        let in_channels = input.dim().0 / self.product.weights.packed.groups();
+        let in_channels = self.sampling.window.in_channels();
+        let several = region.channels.len() > self.product.weights.packed.panels().total;
         let source = |group: usize, region: &Region| {
             let channels = group * in_channels..(group + 1) * in_channels;
-            let image = input.slice_axis_move(Axis(0), Slice::from(channels));
+            // A single group with what is behind it, which makes room to read a little further. Several must all be read in the same way.
+            let channels = if several { Slice::from(channels) } else { Slice::from(channels.start..) };
+            let image = input.slice_axis_move(Axis(0), channels);
             WindowSource::new(self.sampling, image, region, self.wanted())
         };
         self.product.run(region, output, scratch, source);
@@ -70,7 +73,12 @@ impl<T> ImplicitGemm<'_, T> {
     fn wanted(&self) -> Wanted {
         let lanes = self.product.lanes;
         let spare = if lanes == Lanes::Pixels { SPARE } else { 0 };
-        Wanted { pixel_step: lanes.pixel_step(self.sampling.step[1]), spare, skip_zeros: self.skip_zeros }
+        Wanted {
+            pixel_step: lanes.pixel_step(self.sampling.step[1]),
+            spare,
+            skip_zeros: self.skip_zeros,
+            channels: self.sampling.window.in_channels(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use ndarray::{ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
+use crate::algo::activate;
 use crate::element::Element;
 use crate::gemm::{MAX_PANEL_ROWS, Rows};
 use crate::simd::Isa;
@@ -27,13 +28,8 @@ impl<'a, T: Element> DirectRows<'a, T> {
     }
 
     /// Applies an activation; row 0 is channel `first`.
-    pub(crate) fn activate(&mut self, isa: Isa, activation: &Activation<T>, first: usize) {
-        if *activation == Activation::None {
-            return;
-        }
-        for (row, pixels) in self.view.outer_iter_mut().enumerate() {
-            activation.apply_to(isa, pixels.into_slice().expect("checked by new"), first + row);
-        }
+    pub(crate) fn activate(self, isa: Isa, activation: &Activation<T>, first: usize) {
+        activate(isa, activation, self.view, first);
     }
 }
 
@@ -61,9 +57,7 @@ impl<'a, T: Element> StagedRows<'a, T> {
 
     /// Applies an activation; row 0 is channel `first`.
     pub(crate) fn activate(&mut self, isa: Isa, activation: &Activation<T>, first: usize) {
-        for (row, pixels) in self.rows.chunks_exact_mut(self.pixels).enumerate() {
-            activation.apply_to(isa, pixels, first + row);
-        }
+        activation.apply_to(isa, self.rows, self.pixels, first);
     }
 
     /// Copies the rows to an output with as many channels and pixels.
