@@ -19,7 +19,7 @@ use crate::simd::Isa;
 use crate::tensors::InvertedResidualWeights;
 
 /// Elements between the steps that a thread holds at a time; more where a few rows have more.
-const HELD: usize = 96 << 10;
+const HELD: usize = 192 << 10;
 
 /// An inverted residual block: pointwise, depthwise, pointwise, and maybe the input added (Sandler et al., "MobileNetV2", 2018).
 ///

@@ -41,6 +41,9 @@ const REGION_BYTES: usize = 512 << 10;
 /// Bytes that a region may see of a channel that is convolved for itself.
 const PLANE_BYTES: usize = 256 << 10;
 
+/// Rows of the tiles of direct convolution.
+const TALL: usize = 4;
+
 /// The taps that a pixel sees.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taps {
@@ -159,18 +162,22 @@ impl Demand {
         Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
     }
 
-    /// The schedule of the second of two convolutions that runs on what the first has just made, and how many rows are made at a time: as many as have at
-    /// most `pixels` pixels. A thread has all its rows in one region, since what neighbouring rows share is made once in each.
+    /// The schedule of the second of two convolutions that runs on what the first has just made, and how many rows are made at a time: about as many as
+    /// have so many `pixels`. A thread has all its rows in one region, since what neighbouring rows share is made once in each.
     pub(crate) fn schedule_bands(&self, pixels: usize, threads: usize) -> (Schedule, usize) {
+        let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
+        let mut columns = self.output[1];
+        while TALL * columns > 2 * pixels && columns > 2 * self.shape.lanes {
+            columns = columns.div_ceil(2).next_multiple_of(self.shape.lanes);
+        }
+        let rows = self.output[0].div_ceil(threads.div_ceil(self.batch.max(1)));
+        let most = (pixels / columns).max(TALL);
+        let band = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(TALL).min(rows);
         // Every region makes all that lies between, so the channels stay together.
         let units = Chunks { size: self.units.total, ..self.units };
-        let demand = Demand { units, pixel_limit: pixels, ..*self };
-        let schedule = demand.schedule(threads);
-        let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
-        let rows = self.output[0].div_ceil(threads.div_ceil(self.batch.max(1)));
-        let band = rows.div_ceil(rows.div_ceil(schedule.rows));
-        let schedule = Schedule { rows, ..schedule };
-        (Schedule { workers: threads.min(demand.regions(&schedule)).max(1), ..schedule }, band)
+        let of_band = Demand { units, output: [band, columns], batch: 1, ..*self };
+        let schedule = Schedule { rows, columns, ..of_band.schedule(1) };
+        (Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }, band)
     }
 
     /// The schedule of work that is bound by memory, with each channel for itself: bands of rows that stay in cache, as even as can be.
@@ -190,8 +197,7 @@ impl Demand {
         // A thread has as many bands as any other.
         let even = threads.div_ceil(others);
         let bands = rows.div_ceil(most).next_multiple_of(even).min(rows);
-        // Tiles are four rows high.
-        let tall = rows.div_ceil(bands).next_multiple_of(4);
+        let tall = rows.div_ceil(bands).next_multiple_of(TALL);
         let schedule =
             Schedule { workers: 1, units: self.units, splits, rows: tall.min(rows), columns, lanes: Lanes::Pixels };
         Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
