@@ -115,7 +115,7 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
         let mut masks = [[simd.mask(u32::MAX); V]; WIDTH];
         let first = self.origin[1] + (column * STEP) as isize;
         if first < 0 || first as usize + (V * S::LANES - 1) * STEP + WIDTH > self.image[1] {
-            unroll!(COLUMN < WIDTH, at most 6, {
+            unroll!(COLUMN < WIDTH, at most 8, {
                 unroll!(VECTOR < V, at most 2, {
                     // The lanes that see the image.
                     let first = first + (VECTOR * S::LANES * STEP + COLUMN) as isize;
@@ -174,7 +174,7 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
         let mut sums = [[simd.splat(T::ZERO); V]; R];
         unroll!(INPUT < (R - 1) * STEP + HEIGHT, {
             let pixels = inputs[INPUT];
-            unroll!(COLUMN < WIDTH, at most 6, {
+            unroll!(COLUMN < WIDTH, at most 8, {
                 let mut x = [simd.splat(T::ZERO); V];
                 unroll!(VECTOR < V, at most 2, {
                     let pixels = &pixels[VECTOR * S::LANES * STEP + COLUMN..];

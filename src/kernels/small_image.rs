@@ -207,7 +207,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
             let pixels = &self.held[start..][..len];
             unroll!(INPUT < (R - 1) * 2 + HEIGHT, {
                 if INPUT < (R - 1) * together + HEIGHT {
-                    unroll!(COLUMN < WIDTH, at most 6, {
+                    unroll!(COLUMN < WIDTH, at most 8, {
                         let x = simd.load(&pixels[INPUT * PITCH + COLUMN..]);
                         unroll!(ROW < R, at most 4, {
                             if is_seen(INPUT, ROW * together, HEIGHT) {

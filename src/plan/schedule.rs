@@ -41,6 +41,8 @@ const REGION_BYTES: usize = 512 << 10;
 /// Bytes that a region may see of a channel that is convolved for itself.
 const PLANE_BYTES: usize = 256 << 10;
 
+/// How much more a band may see for the sake of tall kernels.
+const MORE: usize = 4;
 /// Rows of the tiles of direct convolution.
 const TALL: usize = 4;
 
@@ -186,12 +188,16 @@ impl Demand {
         let [rows, all] = self.phase_sizes();
         let memory =
             |rows: usize, columns: usize| self.taps.channels * self.taps.packed(0, rows) * self.taps.packed(1, columns);
+        // Long rows are read fastest, so bands have them whole unless not even one fits.
         let mut columns = all;
-        while memory(1, columns) > self.plane_memory && columns > 2 * self.shape.lanes {
+        while memory(1, columns) > MORE * self.plane_memory && columns > 2 * self.shape.lanes {
             columns = columns.div_ceil(2).next_multiple_of(self.shape.lanes);
         }
         let [one, two] = [1, 2].map(|rows| memory(rows, columns));
-        let most = (self.plane_memory.saturating_sub(one) / (two - one).max(1) + 1).min(rows);
+        let fitting = |memory: usize| memory.saturating_sub(one) / (two - one).max(1) + 1;
+        // What neighbouring bands both see is read for each. Where that is much, larger bands are better, even beyond the second-level cache.
+        let shared = self.taps.packed(0, 1) - 1;
+        let most = fitting(self.plane_memory).max(shared.min(fitting(MORE * self.plane_memory))).min(rows);
         let splits = if self.batch < threads { self.units.count().min(threads) } else { 1 };
         let others = self.batch.max(1) * splits;
         // A thread has as many bands as any other.
