@@ -575,7 +575,7 @@ fn depthwise_of_every_size() {
                     }
                 }
             }
-            check_depthwise::<f32>(&config, [2, 5, 300]);
+            check_depthwise::<f32>(&config, [2, 7, 300]);
             check_depthwise::<f32>(&Conv2d { out_channels: 10, ..config }, [2, 14, 14]);
             check_depthwise::<f32>(&config.padding_mode(PaddingMode::Replicate), [1, 9, 14]);
         }

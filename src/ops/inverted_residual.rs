@@ -88,7 +88,8 @@ impl<T: Element> InvertedResidualLayer<T> {
             check::size("output", Axis::OutputChannels, config.out_channels, config.in_channels, || {
                 Some("as many as the input that is added".into())
             })?;
-            for (axis, stride) in Axis::SPATIAL.into_iter().zip(config.stride).filter(|&(_, stride)| stride != 1) {
+            if let Some((axis, stride)) = Axis::SPATIAL.into_iter().zip(config.stride).find(|&(_, stride)| stride != 1)
+            {
                 return Err(Error::setting("stride", axis, stride, "1, as the input is added to the output"));
             }
         }
