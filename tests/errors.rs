@@ -5,8 +5,9 @@ use std::panic::catch_unwind;
 use ndarray::{Array1, Array3, Array4};
 use ndconv::{
     Activation, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, DepthwiseSeparableLayer,
-    DepthwiseSeparableWeights, Error, Options, Padding, PaddingMode, SpatiallySeparableLayer,
-    SpatiallySeparableWeights, conv_transpose2d, conv1d, conv2d, deform_conv2d, receptive_field,
+    DepthwiseSeparableWeights, Error, InvertedResidualLayer, InvertedResidualWeights, Options, Padding, PaddingMode,
+    SpatiallySeparableLayer, SpatiallySeparableWeights, conv_transpose2d, conv1d, conv2d, deform_conv2d,
+    receptive_field,
 };
 
 type Shape = (usize, usize, usize, usize);
@@ -69,6 +70,29 @@ fn depthwise_separable(
         bias: bias.as_deref(),
     };
     DepthwiseSeparableLayer::new(&config, weights, Activation::None, Options::new())?.run(&zeros(INPUT)).map(drop)
+}
+
+/// A block with 8 hidden channels.
+fn inverted_residual(
+    config: Conv2d,
+    [expand, depthwise, project]: [Shape; 3],
+    [expand_bias, depthwise_bias]: [Option<usize>; 2],
+    residual: bool,
+) -> Result<(), Error> {
+    let (expand_bias, depthwise_bias) = (expand_bias.map(Array1::zeros), depthwise_bias.map(Array1::zeros));
+    let expand = (expand.0 > 0).then(|| zeros(expand));
+    let weights = InvertedResidualWeights {
+        expand: expand.as_deref(),
+        expand_bias: expand_bias.as_deref(),
+        depthwise: &zeros(depthwise),
+        depthwise_bias: depthwise_bias.as_deref(),
+        project: &zeros(project),
+        bias: None,
+    };
+    let config = config.bias(false);
+    InvertedResidualLayer::new(&config, weights, Activation::None, residual, Options::new())?
+        .run(&zeros(INPUT))
+        .map(drop)
 }
 
 fn spatially_separable(vertical: Shape, horizontal: Shape, bias: Option<usize>) -> Result<(), Error> {
@@ -214,6 +238,7 @@ fn deformable() -> Vec<Call> {
 fn separable() -> Vec<Call> {
     let (depthwise, pointwise) = ((8, 1, 3, 3), (6, 8, 1, 1));
     let (vertical, horizontal) = ((4, 2, 3, 1), (6, 2, 1, 3));
+    let (plain, steps) = (Conv2d::new(4, 6, 3), [(8, 4, 1, 1), (8, 1, 3, 3), (6, 8, 1, 1)]);
     calls![
         depthwise_separable((7, 1, 3, 3), None, pointwise, Some(6)) => "depthwise has 7 output channels, expected a multiple of 4 input channels",
         depthwise_separable((0, 1, 3, 3), None, pointwise, Some(6)) => "depthwise has 0 output channels, expected a multiple of 4 input channels",
@@ -224,6 +249,20 @@ fn separable() -> Vec<Call> {
         depthwise_separable(depthwise, None, (5, 8, 1, 1), Some(6)) => "pointwise has 5 output channels, expected 6",
         depthwise_separable(depthwise, None, (6, 8, 1, 3), Some(6)) => "pointwise has kernel width 3, expected 1",
         depthwise_separable(depthwise, None, pointwise, Some(8)) => "bias has 8 output channels, expected 6",
+        inverted_residual(good(), steps, [None; 2], false) => "groups is 2, expected 1: the pointwise steps mix all channels",
+        inverted_residual(plain, [(8, 3, 1, 1), steps[1], steps[2]], [None; 2], false) => "expand has 3 input channels per group, expected 4",
+        inverted_residual(plain, [(7, 4, 1, 1), steps[1], steps[2]], [None; 2], false) => "expand has 7 output channels, expected 8",
+        inverted_residual(plain, [(0, 0, 0, 0), steps[1], steps[2]], [None; 2], false) => "depthwise has 8 output channels, expected 4 (the input's, as nothing expands them)",
+        inverted_residual(plain, [(0, 0, 0, 0), (4, 1, 3, 3), (6, 4, 1, 1)], [Some(4), None], false) => "expand_bias is given, expected none, as there is no expand step",
+        inverted_residual(plain, [steps[0], (8, 2, 3, 3), steps[2]], [None; 2], false) => "depthwise has 2 input channels per group, expected 1 (8 channels / 8 groups)",
+        inverted_residual(plain, [steps[0], (0, 1, 3, 3), steps[2]], [None; 2], false) => format!("out_channels is 0, expected 1 to {LIMIT}"),
+        inverted_residual(plain, [steps[0], steps[1], (6, 7, 1, 1)], [None; 2], false) => "project has 7 input channels per group, expected 8",
+        inverted_residual(plain, steps, [Some(4), None], false) => "expand_bias has 4 output channels, expected 8",
+        inverted_residual(plain, steps, [None, Some(9)], false) => "depthwise_bias has 9 output channels, expected 8",
+        inverted_residual(plain, steps, [None; 2], true) => "output has 6 output channels, expected 4 (as many as the input that is added)",
+        inverted_residual(Conv2d::new(4, 4, 3).stride([1, 2]), steps, [None; 2], true) => "stride is 2 along width, expected 1, as the input is added to the output",
+        // The sizes must be the same too.
+        inverted_residual(Conv2d::new(4, 4, 3), [steps[0], steps[1], (4, 8, 1, 1)], [None; 2], true) => "input has height 8, expected 6 (that of the output it is added to)",
         spatially_separable((3, 2, 3, 1), horizontal, Some(6)) => "vertical has 3 output channels, expected a multiple of 2 groups",
         spatially_separable((4, 4, 3, 1), horizontal, Some(6)) => "vertical has 4 input channels per group, expected 2 (4 channels / 2 groups)",
         spatially_separable((4, 2, 3, 3), horizontal, Some(6)) => "vertical has kernel width 3, expected 1",

@@ -4,7 +4,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use ndarray::{Array1, Array4};
-use ndconv::{Conv2d, Conv2dLayer, ConvTranspose2dLayer, Workspace};
+use ndconv::{
+    Activation, Conv2d, Conv2dLayer, ConvTranspose2dLayer, InvertedResidualLayer, InvertedResidualWeights, Options,
+    Workspace,
+};
 
 mod common;
 use common::on_threads;
@@ -51,6 +54,7 @@ fn memory_is_bounded_and_can_be_kept() {
     large_layer();
     independent_of_size();
     no_allocation_in_a_kept_workspace();
+    nothing_between_the_steps();
 }
 
 /// Peak memory is the output, the packed weights and at most 2 MiB for each thread.
@@ -114,4 +118,27 @@ fn no_allocation_in_a_kept_workspace() {
         CALLS.load(SeqCst) - before
     });
     assert_eq!(allocations, 0);
+}
+
+/// What lies between the steps of a block is never there as a whole: here 39 MiB after the first and as many after the second.
+fn nothing_between_the_steps() {
+    let config = Conv2d::new(16, 16, 3).padding(1).bias(false);
+    let ones = |shape: (usize, usize, usize, usize)| Array4::from_elem(shape, 1.0f32);
+    let (expand, depthwise, project) = (ones((160, 16, 1, 1)), ones((160, 1, 3, 3)), ones((16, 160, 1, 1)));
+    let weights = InvertedResidualWeights {
+        expand: Some(&expand),
+        expand_bias: None,
+        depthwise: &depthwise,
+        depthwise_bias: None,
+        project: &project,
+        bias: None,
+    };
+    let layer = InvertedResidualLayer::new(&config, weights, Activation::Relu, true, Options::new()).expect("a layer");
+    let input = ones((1, 16, 256, 256));
+    for threads in [1, 2] {
+        let (middle, peak) = on_threads(threads, || peak_of(|| layer.run(&input).expect("an output")[[0, 0, 9, 9]]));
+        assert_eq!(middle, (16 * 9 * 160 + 1) as f32);
+        let needed = 16 * 256 * 256 * size_of::<f32>();
+        assert!(peak <= needed + threads * 2 * MIB, "{} bytes beyond the output", peak - needed);
+    }
 }

@@ -173,7 +173,14 @@ struct Sizes {
 
 impl<T: Element> Operation<T> for InvertedResidualLayer<T> {
     fn problem(&self, input: (usize, usize, usize, usize)) -> Result<Problem, Error> {
-        Problem::convolution(&self.config, input)
+        let problem = Problem::convolution(&self.config, input)?;
+        if self.residual {
+            for (axis, index) in Axis::SPATIAL.into_iter().zip(0..) {
+                let why = || Some("that of the output it is added to".into());
+                check::size("input", axis, problem.input[index], problem.output[index], why)?;
+            }
+        }
+        Ok(problem)
     }
 
     fn compute(

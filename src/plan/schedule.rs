@@ -169,7 +169,7 @@ impl Demand {
     pub(crate) fn schedule_bands(&self, pixels: usize, threads: usize) -> (Schedule, usize) {
         let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
         let mut columns = self.output[1];
-        while TALL * columns > 2 * pixels && columns > 2 * self.shape.lanes {
+        while TALL * columns > pixels && columns > 2 * self.shape.lanes {
             columns = columns.div_ceil(2).next_multiple_of(self.shape.lanes);
         }
         let rows = self.output[0].div_ceil(threads.div_ceil(self.batch.max(1)));

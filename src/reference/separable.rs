@@ -6,7 +6,7 @@ use super::standard::{conv2d, sizes};
 use crate::activation::Activation;
 use crate::config::{Conv2d, Padding};
 use crate::element::Element;
-use crate::error::Error;
+use crate::error::{Axis, Error};
 use crate::tensors::{DepthwiseSeparableWeights, InvertedResidualWeights, SpatiallySeparableWeights};
 
 /// Depthwise, an activation, pointwise. See [`DepthwiseSeparableLayer`](crate::DepthwiseSeparableLayer) for the settings.
@@ -96,6 +96,11 @@ pub fn inverted_residual<T: Element>(
     let project = Conv2d::pointwise(hidden, config.out_channels);
     let mut output = conv2d(&project, &filtered, weights.project, weights.bias)?;
     if residual {
+        for (index, axis) in [Axis::Batch, Axis::OutputChannels, Axis::Height, Axis::Width].into_iter().enumerate() {
+            if input.shape()[index] != output.shape()[index] {
+                return Err(Error::shape("input", axis, input.shape()[index], output.shape()[index].to_string()));
+            }
+        }
         output.zip_mut_with(input, |sum, &input| *sum = sum.plus(input));
     }
     Ok(output)
