@@ -80,6 +80,11 @@ fn transposed() -> Vec<Case> {
         ("blocks of taps", conv(60, 7, 3).stride(2), [1, 5, 6]),
         ("same upper", conv(3, 4, 5).stride(2).padding(Padding::SameUpper), [1, 5, 6]),
         ("same lower with k < s", conv(3, 4, 2).stride(3).padding(Padding::SameLower), [1, 5, 6]),
+        (
+            "a block that some phases have no taps of",
+            conv(13, 3, [4, 5]).stride([3, 2]).padding([0, 2, 2, 3]),
+            [1, 3, 2],
+        ),
         ("huge stride", conv(2, 3, 2).stride(1_000_000), [1, 1, 1]),
         ("mostly holes", conv(2, 3, 2).stride(90).output_padding(80), [1, 1, 2]),
         ("empty batch", conv(3, 4, 3), [0, 5, 6]),

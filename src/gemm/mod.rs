@@ -170,7 +170,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             self.list_channel(lists);
         }
         for (index, taps) in self.weights.blocks().enumerate() {
-            let in_place = self.source.in_place(taps.start / self.source.channel_taps());
+            // A block without taps may begin behind the last channel: a phase of a transposed convolution need not have the kernel's last ones.
+            let first_tap = taps.start.min(self.weights.taps() - 1);
+            let in_place = self.source.in_place(first_tap / self.source.channel_taps());
             let memory = match in_place {
                 Some(memory) => memory,
                 None => {
