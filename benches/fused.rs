@@ -8,10 +8,11 @@ mod values;
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndconv::ndarray::Array4;
 use ndconv::{
-    Activation, Conv2d, Conv2dLayer, DepthwiseSeparableLayer, DepthwiseSeparableWeights, InvertedResidualLayer,
+    Activation, Conv2d, Conv2dLayer, DepthwiseSeparableLayer, DepthwiseSeparableWeights, Error, InvertedResidualLayer,
     InvertedResidualWeights, Options, SpatiallySeparableLayer, SpatiallySeparableWeights, Workspace,
 };
 use values::values;
@@ -32,6 +33,37 @@ fn steps(layers: &[Conv2dLayer<f32>], input: &Array4<f32>) -> impl FnMut() {
     }
 }
 
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
+
+/// Times some layers one after the other, and one layer that does the same.
+fn compare(
+    group: &mut Group<'_>,
+    name: &str,
+    layers: &[Conv2dLayer<f32>],
+    input: &Array4<f32>,
+    fused: impl Fn(&Array4<f32>, &mut Array4<f32>, &mut Workspace<f32>) -> Result<(), Error>,
+) {
+    let (mut shape, mut flops): ([usize; 4], u64) = (input.dim().into(), 0);
+    for layer in layers {
+        flops += layer.config().flops([shape[2], shape[3]]).expect("a count");
+        shape = layer.output_shape(shape).expect("a shape");
+    }
+    group.throughput(Throughput::Elements(flops));
+    group.bench_function(BenchmarkId::new("steps", name), |bencher| bencher.iter(steps(layers, input)));
+    let (mut output, mut workspace) = (Array4::zeros(shape), Workspace::new());
+    group.bench_function(BenchmarkId::new("fused", name), |bencher| {
+        bencher.iter(|| fused(black_box(input), &mut output, &mut workspace));
+    });
+}
+
+/// A layer of random weights without bias, which are returned too.
+fn layer(config: &Conv2d, activation: Activation<f32>) -> (Array4<f32>, Conv2dLayer<f32>) {
+    let weight = values(config.weight_shape());
+    let options = Options::new().activation(activation);
+    let layer = Conv2dLayer::with_options(config, &weight, None, options).expect("a layer");
+    (weight, layer)
+}
+
 fn depthwise_separable(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("depthwise-separable");
     for (channels, out, size, stride) in [
@@ -46,33 +78,20 @@ fn depthwise_separable(criterion: &mut Criterion) {
         let config = Conv2d::new(channels, out, 3).stride(stride).padding(1).bias(false);
         let depthwise = Conv2d::depthwise(channels, 3).stride(stride).padding(1).bias(false);
         let pointwise = Conv2d::pointwise(channels, out).bias(false);
-        let [depthwise_weight, pointwise_weight] =
-            [depthwise, pointwise].map(|step| values::<f32>(step.weight_shape()));
-        let input = values([1, channels, size, size]);
-        let middle = depthwise.output_size([size, size]).expect("a size");
-        let flops = depthwise.flops([size, size]).expect("a count") + pointwise.flops(middle).expect("a count");
-        group.throughput(Throughput::Elements(flops));
-
-        let relu6 = || Options::new().activation(Activation::relu6());
-        let layers = [
-            Conv2dLayer::with_options(&depthwise, &depthwise_weight, None, relu6()).expect("a layer"),
-            Conv2dLayer::new(&pointwise, &pointwise_weight, None).expect("a layer"),
-        ];
-        let name = format!("{channels}-{out} {size}x{size} stride {stride}");
-        group.bench_function(BenchmarkId::new("steps", &name), |bencher| bencher.iter(steps(&layers, &input)));
-
+        let (depthwise, first) = layer(&depthwise, Activation::relu6());
+        let (pointwise, second) = layer(&pointwise, Activation::None);
         let weights = DepthwiseSeparableWeights {
-            depthwise: &depthwise_weight,
+            depthwise: &depthwise,
             depthwise_bias: None,
-            pointwise: &pointwise_weight,
+            pointwise: &pointwise,
             bias: None,
         };
         let fused =
             DepthwiseSeparableLayer::new(&config, weights, Activation::relu6(), Options::new()).expect("a layer");
-        let mut output = Array4::zeros(fused.output_shape([1, channels, size, size]).expect("a shape"));
-        let mut workspace = Workspace::new();
-        group.bench_function(BenchmarkId::new("fused", &name), |bencher| {
-            bencher.iter(|| fused.run_into_with(black_box(&input), &mut output, &mut workspace));
+        let name = format!("{channels}-{out} {size}x{size} stride {stride}");
+        let input = values([1, channels, size, size]);
+        compare(&mut group, &name, &[first, second], &input, |input, output, workspace| {
+            fused.run_into_with(input, output, workspace)
         });
     }
 }
@@ -94,37 +113,23 @@ fn inverted_residual(criterion: &mut Criterion) {
         let expand = Conv2d::pointwise(channels, hidden).bias(false);
         let depthwise = Conv2d::depthwise(hidden, 3).stride(stride).padding(1).bias(false);
         let project = Conv2d::pointwise(hidden, out).bias(false);
-        let [first, second, third] = [expand, depthwise, project].map(|step| values::<f32>(step.weight_shape()));
-        let input = values([1, channels, size, size]);
-        let middle = depthwise.output_size([size, size]).expect("a size");
-        let [a, b, c] = [(expand, [size, size]), (depthwise, [size, size]), (project, middle)]
-            .map(|(step, size)| step.flops(size).expect("a count"));
-        group.throughput(Throughput::Elements(a + b + c));
-
-        let relu6 = || Options::new().activation(Activation::relu6());
-        let layers = [
-            Conv2dLayer::with_options(&expand, &first, None, relu6()).expect("a layer"),
-            Conv2dLayer::with_options(&depthwise, &second, None, relu6()).expect("a layer"),
-            Conv2dLayer::new(&project, &third, None).expect("a layer"),
-        ];
-        let name = format!("{channels}-{hidden}-{out} {size}x{size} stride {stride}");
-        let mut run = steps(&layers, &input);
-        group.bench_function(BenchmarkId::new("steps", &name), |bencher| bencher.iter(&mut run));
-
+        let (expand, first) = layer(&expand, Activation::relu6());
+        let (depthwise, second) = layer(&depthwise, Activation::relu6());
+        let (project, third) = layer(&project, Activation::None);
         let weights = InvertedResidualWeights {
-            expand: Some(&first),
+            expand: Some(&expand),
             expand_bias: None,
-            depthwise: &second,
+            depthwise: &depthwise,
             depthwise_bias: None,
-            project: &third,
+            project: &project,
             bias: None,
         };
         let fused = InvertedResidualLayer::new(&config, weights, Activation::relu6(), residual, Options::new())
             .expect("a layer");
-        let mut output = Array4::zeros(fused.output_shape([1, channels, size, size]).expect("a shape"));
-        let mut workspace = Workspace::new();
-        group.bench_function(BenchmarkId::new("fused", &name), |bencher| {
-            bencher.iter(|| fused.run_into_with(black_box(&input), &mut output, &mut workspace));
+        let name = format!("{channels}-{hidden}-{out} {size}x{size} stride {stride}");
+        let input = values([1, channels, size, size]);
+        compare(&mut group, &name, &[first, second, third], &input, |input, output, workspace| {
+            fused.run_into_with(input, output, workspace)
         });
     }
 }
@@ -137,26 +142,18 @@ fn spatially_separable(criterion: &mut Criterion) {
         let config = Conv2d::depthwise(channels, kernel).padding(kernel / 2).bias(false);
         let vertical = Conv2d::depthwise(channels, [kernel, 1]).padding([kernel / 2, 0]).bias(false);
         let horizontal = Conv2d::depthwise(channels, [1, kernel]).padding([0, kernel / 2]).bias(false);
-        let [first, second] = [vertical, horizontal].map(|step| values::<f32>(step.weight_shape()));
-        let input = values([1, channels, size[0], size[1]]);
-        let flops = vertical.flops(size).expect("a count") + horizontal.flops(size).expect("a count");
-        group.throughput(Throughput::Elements(flops));
+        let (vertical, first) = layer(&vertical, Activation::None);
+        let (horizontal, second) = layer(&horizontal, Activation::None);
+        let weights = SpatiallySeparableWeights { vertical: &vertical, horizontal: &horizontal, bias: None };
+        let fused = SpatiallySeparableLayer::new(&config, weights, Options::new()).expect("a layer");
         let name = format!("{channels}x{}x{} {kernel}x{kernel}", size[0], size[1]);
-        let layers = [
-            Conv2dLayer::new(&vertical, &first, None).expect("a layer"),
-            Conv2dLayer::new(&horizontal, &second, None).expect("a layer"),
-        ];
-        group.bench_function(BenchmarkId::new("steps", &name), |bencher| bencher.iter(steps(&layers, &input)));
-        let whole = Conv2dLayer::new(&config, &values::<f32>(config.weight_shape()), None).expect("a layer");
+        let input = values([1, channels, size[0], size[1]]);
+        compare(&mut group, &name, &[first, second], &input, |input, output, workspace| {
+            fused.run_into_with(input, output, workspace)
+        });
+        let (_, whole) = layer(&config, Activation::None);
         group.bench_function(BenchmarkId::new("whole", &name), |bencher| {
             bencher.iter(steps(std::slice::from_ref(&whole), &input));
-        });
-        let weights = SpatiallySeparableWeights { vertical: &first, horizontal: &second, bias: None };
-        let fused = SpatiallySeparableLayer::new(&config, weights, Options::new()).expect("a layer");
-        let mut output = Array4::zeros(input.dim());
-        let mut workspace = Workspace::new();
-        group.bench_function(BenchmarkId::new("fused", &name), |bencher| {
-            bencher.iter(|| fused.run_into_with(black_box(&input), &mut output, &mut workspace));
         });
     }
 }

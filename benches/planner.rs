@@ -4,6 +4,8 @@
 //! layers where it is more than 5 % behind, and fails if these are more than 5 % of all. A workload is a CSV file as `examples/layers` reads
 //! them; without one, convolutions of all kinds are made up.
 
+#[path = "shared/pool.rs"]
+mod pool;
 #[path = "shared/values.rs"]
 mod values;
 #[path = "../examples/layers/workload.rs"]
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use lexopt::{Arg, ValueExt};
 use ndarray::{Array1, Array4};
 use ndconv::{Algorithm, Conv2d, Conv2dLayer, Numerics, Options, Workspace};
+use pool::enter_pool;
 use values::values;
 use workload::{Kind, Row};
 
@@ -111,8 +114,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
     if cases.is_empty() {
         cases = made_up();
     }
-    #[cfg(feature = "rayon")]
-    let _pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build()?;
+    let _pool = enter_pool(threads)?;
     let mut behind = 0;
     for case in &cases {
         let (chosen, times) = measure(case)?;

@@ -4,6 +4,8 @@
 //! images 1 to 70 wide with 64 channels. A cliff is a size above 1 MMAC that takes more than 1.5 times as long for a
 //! multiply-add as the slower of its neighbours, along any of the four sizes. Prints them, draws everything, and fails if there are any.
 
+#[path = "shared/pool.rs"]
+mod pool;
 #[path = "shared/values.rs"]
 mod values;
 
@@ -17,6 +19,7 @@ use lexopt::Arg;
 use ndarray::{Array1, Array4};
 use ndconv::{Conv2d, Conv2dLayer, Workspace};
 use plotters::prelude::*;
+use pool::enter_pool;
 use values::values;
 
 const CHANNELS: usize = 130;
@@ -175,8 +178,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
             other => return Err(other.unexpected().into()),
         }
     }
-    #[cfg(feature = "rayon")]
-    let _pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build()?;
+    let _pool = enter_pool(1)?;
     let measured = sweep()?;
     draw(&measured, &out)?;
     let cliffs = cliffs(&measured);

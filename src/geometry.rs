@@ -77,6 +77,18 @@ impl Problem {
         macs(config, &[height, width, rows, columns]).unwrap_or(u64::MAX)
     }
 
+    /// The pointwise convolution of this one's output, which has `middle` channels, to the same channels as this problem's.
+    pub(crate) fn then_pointwise(&self, middle: usize) -> Problem {
+        Problem {
+            in_channels: middle,
+            input: self.output,
+            stride: [1, 1],
+            pads: Pads::default(),
+            mode: PaddingMode::Zeros,
+            ..*self
+        }
+    }
+
     pub(crate) fn in_channels_per_group(&self) -> usize {
         self.in_channels / self.groups
     }

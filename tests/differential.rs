@@ -3,7 +3,7 @@
 mod common;
 
 use common::{LAYOUTS, Layer, Layout, Random, TestElement, assert_same, bias_for, isas, laid_out, on_threads, spoiled};
-use ndarray::{Array4, s};
+use ndarray::{Array1, Array4, s};
 use ndconv::{
     Activation, Algorithm, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput,
     DepthwiseSeparableLayer, DepthwiseSeparableWeights, Error, Float, IntoPair, InvertedResidualLayer,
@@ -122,11 +122,18 @@ fn check_layer<T: TestElement>(layer: &impl Layer<T>, input: &Array4<T>, want: &
     check_into(want, what, |output, workspace| layer.run_into_with(input, output, workspace));
 }
 
-fn check_standard<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name: &str) {
-    let mut random = Random::new(1);
+/// An input, a weight and, if the configuration has one, a bias.
+type Tensors<T> = (Array4<T>, Array4<T>, Option<Array1<T>>);
+
+fn tensors<T: TestElement>(seed: u64, config: &Conv2d, [n, h, w]: [usize; 3]) -> Tensors<T> {
+    let mut random = Random::new(seed);
     let input = random.array4::<T>([n, config.in_channels, h, w]);
     let weight = random.array4::<T>(config.weight_shape());
-    let bias = bias_for(config, &mut random);
+    (input, weight, bias_for(config, &mut random))
+}
+
+fn check_standard<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name: &str) {
+    let (input, weight, bias) = tensors::<T>(1, config, [n, h, w]);
     let want = reference::conv2d(config, &input, &weight, bias.as_deref()).expect(name);
     for isa in isas() {
         let layer = Conv2dLayer::with_options(config, &weight, bias.as_deref(), options(isa)).expect(name);
@@ -141,10 +148,7 @@ fn check_standard<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name: 
 #[test]
 fn every_algorithm() {
     for (name, config, [n, h, w]) in convolutions() {
-        let mut random = Random::new(7);
-        let input = random.array4::<f32>([n, config.in_channels, h, w]);
-        let weight = random.array4::<f32>(config.weight_shape());
-        let bias = bias_for(&config, &mut random);
+        let (input, weight, bias) = tensors::<f32>(7, &config, [n, h, w]);
         let want = reference::conv2d(&config, &input, &weight, bias.as_deref()).expect(name);
         for (isa, algorithm) in isas().into_iter().flat_map(|isa| Algorithm::ALL.map(|algorithm| (isa, algorithm))) {
             let options = options(isa).algorithm(algorithm);
@@ -318,10 +322,7 @@ fn deformable() {
 #[test]
 fn zero_offsets_are_the_plain_convolution() {
     for (name, config, [n, h, w]) in convolutions() {
-        let mut random = Random::new(5);
-        let input = random.array4::<f32>([n, config.in_channels, h, w]);
-        let weight = random.array4::<f32>(config.weight_shape());
-        let bias = bias_for(&config, &mut random);
+        let (input, weight, bias) = tensors::<f32>(5, &config, [n, h, w]);
         let [oh, ow] = config.output_size([h, w]).expect(name);
         let taps = config.kernel[0] * config.kernel[1];
         let (offset, mask) = (Array4::zeros((n, 2 * taps, oh, ow)), Array4::ones((n, taps, oh, ow)));
@@ -489,10 +490,7 @@ fn broadcast_inputs_and_weights() {
 #[test]
 fn threads_and_batch_cannot_be_seen() {
     for (name, config, [n, h, w]) in convolutions() {
-        let mut random = Random::new(10);
-        let input = random.array4::<f32>([n, config.in_channels, h, w]);
-        let weight = random.array4::<f32>(config.weight_shape());
-        let bias = bias_for(&config, &mut random);
+        let (input, weight, bias) = tensors::<f32>(10, &config, [n, h, w]);
         let layer = Conv2dLayer::new(&config, &weight, bias.as_deref()).expect(name);
         let want = on_threads(1, || layer.run(&input).expect(name));
         for threads in [2, 3, 8] {

@@ -35,13 +35,13 @@ impl Filter {
                 SpatiallySeparableLayer::new(&config, weights, Options::new())?.run(channels)
             }
             Stencil::Plain(kernel) => {
-                if let Some(separated) = separated(kernel)? {
-                    let result = Filter { stencil: separated, ..*self }.apply(channels)?;
-                    return Ok(if sums_to_zero(kernel) { result / 2.0 + 0.5 } else { result });
-                }
-                let config = self.config(count, count, kernel.dim());
-                let weight = self.weight(count, std::slice::from_ref(kernel));
-                let result = conv2d(&config, channels, &weight, None)?;
+                let result = match separated(kernel)? {
+                    Some(stencil) => Filter { stencil, ..*self }.apply(channels)?,
+                    None => {
+                        let config = self.config(count, count, kernel.dim());
+                        conv2d(&config, channels, &self.weight(count, std::slice::from_ref(kernel)), None)?
+                    }
+                };
                 Ok(if sums_to_zero(kernel) { result / 2.0 + 0.5 } else { result })
             }
             Stencil::Magnitude(kernels) => {

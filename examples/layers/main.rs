@@ -15,6 +15,8 @@
 //! Pin the process to as many cores as it has threads (`taskset -c 0`), and leave them alone meanwhile.
 
 mod clock;
+#[path = "../../benches/shared/pool.rs"]
+mod pool;
 mod random;
 mod workload;
 
@@ -33,6 +35,7 @@ use regex_lite::Regex;
 use serde_json::json;
 
 use clock::{Clock, ClockKind};
+use pool::enter_pool;
 use random::Random;
 use workload::{Kind, Row};
 
@@ -127,19 +130,6 @@ fn one_of<T: Copy>(value: &OsStr, choices: &[(&str, T)]) -> Result<T, lexopt::Er
         let names: Vec<_> = choices.iter().map(|&(name, _)| name).collect();
         format!("{value:?} is none of {}", names.join(", ")).into()
     })
-}
-
-/// Makes this thread one of a pool of `threads`, for as long as the result lives.
-///
-/// Then no call is handed over to another thread, and with one thread nothing ever leaves this one.
-#[cfg(feature = "rayon")]
-fn enter_pool(threads: usize) -> Result<impl Sized, Box<dyn Error>> {
-    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build()?)
-}
-
-#[cfg(not(feature = "rayon"))]
-fn enter_pool(threads: usize) -> Result<impl Sized, Box<dyn Error>> {
-    if threads > 1 { Err("more than one thread needs the feature rayon".into()) } else { Ok(()) }
 }
 
 /// Times the chosen rows and appends their lines.

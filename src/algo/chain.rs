@@ -91,10 +91,10 @@ impl<T: Element, A: Stage<T>, B: Stage<T>, F: Fn([isize; 2]) -> B + Sync> Stage<
         for (rows, output) in super::chunks(output, 1, self.band) {
             let band = region.rows.start + rows.start..region.rows.start + rows.end;
             let (wanted, top) = self.middle.seen(0, &band);
-            let kept = wanted.start.max(made.start)..made.end.max(wanted.start).min(wanted.end);
-            let kept = if kept.start == wanted.start { kept } else { wanted.start..wanted.start };
+            // Bands go down: what is kept is the end of what was made and the beginning of what is wanted.
+            let kept = wanted.start..made.end.clamp(wanted.start, wanted.end);
             let pitches = [made.len(), wanted.len()].map(|rows| rows * columns.len());
-            let from = (kept.start - made.start.min(kept.start)) * columns.len();
+            let from = (wanted.start - made.start) * columns.len();
             keep(memory, held.channels, pitches, from..from + kept.len() * columns.len());
             let pixels = wanted.len() * columns.len();
             let shape = (held.channels + SPARE.div_ceil(pixels), wanted.len(), columns.len());

@@ -191,43 +191,30 @@ impl<T: Element> Operation<T> for InvertedResidualLayer<T> {
         workspace: &mut Workspace<T>,
     ) {
         let hidden = self.depthwise.0.out_channels;
-        let project = Problem {
-            in_channels: hidden,
-            input: problem.output,
-            stride: [1, 1],
-            pads: Pads::default(),
-            mode: PaddingMode::Zeros,
-            ..*problem
-        };
+        let project = problem.then_pointwise(hidden);
         let depthwise = Problem { in_channels: hidden, out_channels: hidden, groups: hidden, ..*problem };
         let macs =
             problem.convolution_macs(&self.depthwise.0).saturating_add(problem.convolution_macs(&self.project.0));
-        let demand = demand::<T>(&self.project.0, &project, self.isa, [1, 1], macs);
         let held = hidden * (1 + problem.stride[0] * problem.stride[1]);
-        let (schedule, band) = demand.schedule_bands(HELD / held, parallel::threads());
+        let (schedule, band) = demand::<T>(&self.project.0, &project, self.isa, [1, 1], macs)
+            .schedule_bands(HELD / held, parallel::threads());
         let sizes = Sizes { depthwise, project, band };
         let begins = problem.pads.begins().map(|pad| -(pad as isize));
         let stage = match &self.expand {
             None => Either::First(self.filter_and_project(&sizes, begins, schedule.lanes)),
             Some((config, plan)) => {
                 // Zeros are the depthwise step's to pad with. In the other modes the first step runs on the padded input: the same numbers.
-                let [top, bottom, left, right] = match problem.mode {
-                    PaddingMode::Zeros => [0; 4],
-                    _ => [problem.pads.top, problem.pads.bottom, problem.pads.left, problem.pads.right],
+                let (pads, origin) = match problem.mode {
+                    PaddingMode::Zeros => (Pads::default(), begins),
+                    _ => (problem.pads, [0, 0]),
                 };
-                let size = [problem.input[0] + top + bottom, problem.input[1] + left + right];
-                let expand = Problem {
-                    out_channels: hidden,
-                    output: size,
-                    stride: [1, 1],
-                    pads: Pads { top, left, bottom, right },
-                    ..*problem
-                };
-                let origin = if problem.mode == PaddingMode::Zeros { begins } else { [0, 0] };
+                let [height, width] = problem.input;
+                let size = [height + pads.top + pads.bottom, width + pads.left + pads.right];
+                let expand = Problem { out_channels: hidden, output: size, stride: [1, 1], pads, ..*problem };
                 let middle = Middle::new(&self.depthwise.0, size, origin);
                 let held = middle.held(Extent { channels: hidden, rows: band, columns: problem.output[1] });
                 let of_band = Problem { output: [held.rows, held.columns], batch: 1, ..expand };
-                let lanes = super::demand::<T>(config, &of_band, self.isa, [1, 1], 0).schedule(1).lanes;
+                let lanes = demand::<T>(config, &of_band, self.isa, [1, 1], 0).schedule(1).lanes;
                 Either::Second(Chain {
                     first: plan.stage(&expand, &self.between, lanes),
                     second: |origin| self.filter_and_project(&sizes, origin, schedule.lanes),

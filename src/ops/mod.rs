@@ -187,7 +187,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
     let shape = TileShape::of::<T>(isa);
     let per_group = problem.out_channels_per_group();
     let taps = taps(config, problem, phases);
-    let linear = taps.kernel == [1, 1] && problem.pads == Pads::default();
+    let unpadded = problem.pads == Pads::default();
     Demand {
         kinds: shape.kinds(),
         batch: problem.batch,
@@ -198,9 +198,9 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         channels_per_group: per_group,
         output: problem.output,
         phases,
-        linear,
+        linear: unpadded && taps.kernel == [1, 1],
         column_step: problem.stride[1] / phases[1],
-        unpadded: problem.pads == Pads::default(),
+        unpadded,
         taps,
         shape,
         memory: region_memory::<T>(),

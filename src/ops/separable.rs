@@ -159,14 +159,7 @@ impl<T: Element> Operation<T> for DepthwiseSeparableLayer<T> {
         workspace: &mut Workspace<T>,
     ) {
         let first = Problem { out_channels: self.pair.middle, groups: problem.in_channels, ..*problem };
-        let second = Problem {
-            in_channels: self.pair.middle,
-            input: problem.output,
-            stride: [1, 1],
-            pads: Pads::default(),
-            mode: PaddingMode::Zeros,
-            ..*problem
-        };
+        let second = problem.then_pointwise(self.pair.middle);
         let macs = sum_of(self.depthwise.macs(problem.input), self.pointwise.macs(problem.output));
         let sizes = Sizes { config: &self.pointwise, first, second, origin: [0, 0], macs };
         self.pair.compute(sizes, input, output, workspace);

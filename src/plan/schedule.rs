@@ -127,9 +127,19 @@ struct Cut {
 }
 
 impl Demand {
+    /// So many threads, or one for work that is not worth sharing.
+    fn worth(&self, threads: usize) -> usize {
+        if self.macs < SERIAL_MACS { 1 } else { threads }
+    }
+
+    /// The schedule for so many threads at most: no more than there are regions.
+    fn shared(&self, schedule: Schedule, threads: usize) -> Schedule {
+        Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
+    }
+
     /// The cheapest schedule for so many threads.
     pub(crate) fn schedule(&self, threads: usize) -> Schedule {
-        let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
+        let threads = self.worth(threads);
         let mut best: Option<((bool, usize), Cut)> = None;
         for &lanes in self.kinds {
             for splits in self.splits(threads, lanes) {
@@ -161,13 +171,13 @@ impl Demand {
             columns: (cut.columns * self.phases[1]).min(self.output[1]),
             lanes: cut.lanes,
         };
-        Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
+        self.shared(schedule, threads)
     }
 
     /// The schedule of the second of two convolutions that runs on what the first has just made, and how many rows are made at a time: about as many as
     /// have so many `pixels`. A thread has all its rows in one region, since what neighbouring rows share is made once in each.
     pub(crate) fn schedule_bands(&self, pixels: usize, threads: usize) -> (Schedule, usize) {
-        let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
+        let threads = self.worth(threads);
         let mut columns = self.output[1];
         while TALL * columns > pixels && columns > 2 * self.shape.lanes {
             columns = columns.div_ceil(2).next_multiple_of(self.shape.lanes);
@@ -179,12 +189,12 @@ impl Demand {
         let units = Chunks { size: self.units.total, ..self.units };
         let of_band = Demand { units, output: [band, columns], batch: 1, ..*self };
         let schedule = Schedule { rows, columns, ..of_band.schedule(1) };
-        (Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }, band)
+        (self.shared(schedule, threads), band)
     }
 
     /// The schedule of work that is bound by memory, with each channel for itself: bands of rows that stay in cache, as even as can be.
     pub(crate) fn schedule_planes(&self, threads: usize) -> Schedule {
-        let threads = if self.macs < SERIAL_MACS { 1 } else { threads };
+        let threads = self.worth(threads);
         let [rows, all] = self.phase_sizes();
         let memory =
             |rows: usize, columns: usize| self.taps.channels * self.taps.packed(0, rows) * self.taps.packed(1, columns);
@@ -206,7 +216,7 @@ impl Demand {
         let tall = rows.div_ceil(bands).next_multiple_of(TALL);
         let schedule =
             Schedule { workers: 1, units: self.units, splits, rows: tall.min(rows), columns, lanes: Lanes::Pixels };
-        Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
+        self.shared(schedule, threads)
     }
 
     /// Into how many pieces the channels may be split: among the threads, or, where memory does not hold the sums of all channels and pixels, into

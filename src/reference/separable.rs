@@ -39,11 +39,16 @@ pub fn depthwise_separable_conv2d<T: Element>(
     let middle = weights.depthwise.dim().0;
     let depthwise = Conv2d { out_channels: middle, groups: config.in_channels, ..*config };
     let pointwise = Conv2d::pointwise(middle, config.out_channels).groups(config.groups);
-    let mut held = conv2d(&depthwise, input, weights.depthwise, weights.depthwise_bias)?;
-    for ((_, channel, _, _), element) in held.indexed_iter_mut() {
-        *element = between.apply(*element, channel);
-    }
+    let held = activated(conv2d(&depthwise, input, weights.depthwise, weights.depthwise_bias)?, between);
     conv2d(&pointwise, &held, weights.pointwise, weights.bias)
+}
+
+/// The tensor with an activation applied to each element.
+fn activated<T: Element>(mut tensor: Array4<T>, activation: &Activation<T>) -> Array4<T> {
+    for ((_, channel, _, _), element) in tensor.indexed_iter_mut() {
+        *element = activation.apply(*element, channel);
+    }
+    tensor
 }
 
 /// Pointwise, an activation, depthwise, the same activation, pointwise, and maybe the input added. See
@@ -78,21 +83,15 @@ pub fn inverted_residual<T: Element>(
     residual: bool,
 ) -> Result<Array4<T>, Error> {
     let hidden = weights.depthwise.dim().0;
-    let activated = |mut tensor: Array4<T>| {
-        for ((_, channel, _, _), element) in tensor.indexed_iter_mut() {
-            *element = between.apply(*element, channel);
-        }
-        tensor
-    };
     let expanded = match weights.expand {
         Some(expand) => {
             let pointwise = Conv2d::pointwise(config.in_channels, hidden);
-            activated(conv2d(&pointwise, input, expand, weights.expand_bias)?)
+            activated(conv2d(&pointwise, input, expand, weights.expand_bias)?, between)
         }
         None => input.to_owned(),
     };
     let depthwise = Conv2d { in_channels: hidden, out_channels: hidden, groups: hidden, ..*config };
-    let filtered = activated(conv2d(&depthwise, &expanded, weights.depthwise, weights.depthwise_bias)?);
+    let filtered = activated(conv2d(&depthwise, &expanded, weights.depthwise, weights.depthwise_bias)?, between);
     let project = Conv2d::pointwise(hidden, config.out_channels);
     let mut output = conv2d(&project, &filtered, weights.project, weights.bias)?;
     if residual {

@@ -57,7 +57,7 @@ impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
 
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
         let in_channels = self.sampling.window.in_channels();
-        let several = region.channels.len() > self.product.weights.packed.panels().total;
+        let several = self.product.has_several_groups(region);
         let source = |group: usize, region: &Region| {
             let channels = group * in_channels..(group + 1) * in_channels;
             // A single group with what is behind it, which makes room to read a little further. Several must all be read in the same way.
@@ -105,6 +105,11 @@ impl<'a, T: Element> Product<'a, T> {
         packed + self.sums_len(channels, extent.pixels()) + staged_len(channels, extent.pixels())
     }
 
+    /// Whether a region has channels of more than one group; their lists of taps are then the same.
+    fn has_several_groups(&self, region: &Region) -> bool {
+        region.channels.len() > self.weights.packed.panels().total
+    }
+
     fn sums_len(&self, channels: usize, pixels: usize) -> usize {
         TileShape::of::<T>(self.weights.isa).sums_len(self.lanes, channels, pixels)
     }
@@ -118,7 +123,7 @@ impl<'a, T: Element> Product<'a, T> {
         source: impl Fn(usize, &Region) -> P,
     ) {
         let per_group = self.weights.packed.panels().total;
-        scratch.lists.start(region.channels.len() > per_group);
+        scratch.lists.start(self.has_several_groups(region));
         let mut rest = output;
         for (group, channels) in by_group(region.channels.clone(), per_group) {
             let (output, others) = rest.split_at(Axis(0), channels.len());

@@ -76,8 +76,7 @@ pub fn separate<T: Float>(kernel: &ArrayRef2<T>, tolerance: f64) -> Result<Separ
             return Err(Error::shape("kernel", axis, 0, "at least 1"));
         }
     }
-    let matrix = in_f64("kernel", kernel.view())?;
-    let svd = Svd::new(&matrix);
+    let svd = Svd::new(&in_f64("kernel", kernel.view())?);
     let (rank, all) = (svd.rank(tolerance), svd.rest(0));
     if rank > 1 {
         return Ok(Separability::NotSeparable { rank, relative_error: (svd.rest(1) / all).sqrt() });
@@ -99,8 +98,7 @@ pub fn separate<T: Float>(kernel: &ArrayRef2<T>, tolerance: f64) -> Result<Separ
         }
     }
     let (distance, vertical, horizontal) = best;
-    let norm = matrix.iter().map(|x| x * x).sum::<f64>().sqrt();
-    let relative_error = if norm > 0.0 { distance / norm } else { 0.0 };
+    let relative_error = if all > 0.0 { distance / all.sqrt() } else { 0.0 };
     Ok(Separability::Separable { vertical, horizontal, relative_error })
 }
 
