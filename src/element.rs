@@ -15,7 +15,15 @@ use crate::simd::{Arithmetic, Isa, Kernel, Scalar, launch_on_all};
 pub trait Element: Kernels + Debug + Default + PartialEq + PartialOrd + Zero + One + Send + Sync + 'static {}
 
 /// A floating-point [`Element`]: what deformable convolution works on.
-pub trait Float: Element + num_traits::Float {}
+pub trait Float: Element + Rounding + num_traits::Float {}
+
+/// Conversions that vectorise. Not nameable outside this crate.
+pub trait Rounding: Copy {
+    /// The nearest number.
+    fn nearest(value: isize) -> Self;
+    /// A whole number, if it is one of 32 bits; the nearest of those else, and 0 for NaN.
+    fn whole(self) -> i32;
+}
 
 /// What the kernels need of an element. Not nameable outside this crate, which seals [`Element`].
 pub trait Kernels: Arithmetic {
@@ -60,6 +68,18 @@ macro_rules! float {
     ($type:ident, $exp:path, $tanh:path, $erf:path) => {
         impl Element for $type {}
         impl Float for $type {}
+
+        impl Rounding for $type {
+            #[inline(always)]
+            fn nearest(value: isize) -> Self {
+                value as $type
+            }
+
+            #[inline(always)]
+            fn whole(self) -> i32 {
+                self as i32
+            }
+        }
 
         impl Arithmetic for $type {
             const ZERO: Self = 0.0;

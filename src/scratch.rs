@@ -39,13 +39,17 @@ impl<T: Element> Workspace<T> {
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.buffers.iter().map(|buffer| buffer.elements.held() * size_of::<T>()).sum()
+        self.buffers.iter().map(Buffer::bytes).sum()
     }
 
     /// Buffers of at least `len` elements, one for each worker.
     pub(crate) fn buffers(&mut self, workers: usize, len: usize) -> &mut [Buffer<T>] {
         if self.buffers.len() < workers {
-            self.buffers.resize_with(workers, || Buffer { elements: Aligned::default(), lists: Lists::default() });
+            self.buffers.resize_with(workers, || Buffer {
+                elements: Aligned::default(),
+                lists: Lists::default(),
+                indices: Vec::new(),
+            });
         }
         let buffers = &mut self.buffers[..workers];
         buffers.iter_mut().for_each(|buffer| buffer.reserve(len));
@@ -64,6 +68,7 @@ impl<T: Element> Default for Workspace<T> {
 pub(crate) struct Buffer<T> {
     elements: Aligned<T>,
     lists: Lists,
+    indices: Vec<u32>,
 }
 
 /// A worker's memory, as much as a call asked for.
@@ -71,22 +76,28 @@ pub(crate) struct Scratch<'a, T> {
     /// Aligned to a cache line.
     pub(crate) elements: &'a mut [T],
     pub(crate) lists: &'a mut Lists,
+    /// Of whatever length.
+    pub(crate) indices: &'a mut Vec<u32>,
 }
 
 impl<T> Scratch<'_, T> {
     /// For one of several users, one after the other.
     pub(crate) fn reborrow(&mut self) -> Scratch<'_, T> {
-        Scratch { elements: self.elements, lists: self.lists }
+        Scratch { elements: self.elements, lists: self.lists, indices: self.indices }
     }
 
     /// The first `len` elements, and the rest.
     pub(crate) fn split(&mut self, len: usize) -> (&mut [T], Scratch<'_, T>) {
         let (first, rest) = self.elements.split_at_mut(len);
-        (first, Scratch { elements: rest, lists: self.lists })
+        (first, Scratch { elements: rest, lists: self.lists, indices: self.indices })
     }
 }
 
 impl<T: Element> Buffer<T> {
+    fn bytes(&self) -> usize {
+        self.elements.held() * size_of::<T>() + self.lists.bytes() + self.indices.capacity() * size_of::<u32>()
+    }
+
     fn reserve(&mut self, len: usize) {
         if self.elements.elements().len() < len {
             self.elements = Aligned::filled(T::ZERO, len);
@@ -94,6 +105,6 @@ impl<T: Element> Buffer<T> {
     }
 
     pub(crate) fn scratch(&mut self) -> Scratch<'_, T> {
-        Scratch { elements: self.elements.elements_mut(), lists: &mut self.lists }
+        Scratch { elements: self.elements.elements_mut(), lists: &mut self.lists, indices: &mut self.indices }
     }
 }

@@ -303,7 +303,7 @@ fn check_deformable<T: TestElement + Float>(
 
 #[test]
 fn deformable() {
-    let cases: [(&str, Conv2d, [usize; 3], [usize; 2]); 8] = [
+    let cases: [(&str, Conv2d, [usize; 3], [usize; 2]); 14] = [
         ("v1", conv(4, 6, 3).padding(1), [2, 9, 10], [1, 0]),
         ("v2", conv(4, 6, 3).padding(1), [1, 9, 10], [1, 1]),
         ("offset groups", conv(12, 7, 3).padding(1).stride(2), [1, 11, 12], [4, 1]),
@@ -312,11 +312,91 @@ fn deformable() {
         ("depthwise", Conv2d::depthwise(6, 3).padding(1), [1, 7, 8], [6, 1]),
         ("blocks of taps", conv(40, 3, 3), [1, 6, 6], [2, 0]),
         ("empty batch", conv(4, 6, 3), [0, 6, 6], [1, 1]),
+        ("depthwise, shared offsets", Conv2d::depthwise(37, 3).padding(1).stride([1, 2]), [2, 9, 23], [1, 1]),
+        ("depthwise, offset groups of a vector and more", Conv2d::depthwise(34, [3, 2]).padding(1), [1, 6, 19], [2, 0]),
+        ("depthwise, more taps than a block", Conv2d::depthwise(3, 17).padding(8), [1, 5, 6], [1, 1]),
+        ("weight groups within a vector", conv(24, 24, 3).groups(6).padding(1).bias(false), [1, 7, 20], [2, 1]),
+        ("beyond a plane", conv(5, 3, [3, 1]).stride([9, 1]).padding([0, 4]), [1, 700, 150], [1, 1]),
+        ("one wide", conv(3, 2, [1, 3]).padding([0, 1]), [1, 30, 1], [1, 0]),
     ];
     for (name, config, size, groups) in cases {
         check_deformable::<f32>(&config, size, groups, name);
         check_deformable::<f64>(&config, size, groups, name);
     }
+}
+
+/// Positions at and next to where something changes, each in both axes.
+fn check_borders<T: TestElement + Float>() {
+    let above = |x: f64| (T::of(x) + T::of(x).abs().max(T::one()) * T::epsilon()).to_f64().expect("finite");
+    let below = |x: f64| (T::of(x) - T::of(x).abs().max(T::one()) * T::epsilon()).to_f64().expect("finite");
+    let along = |size: f64| -> Vec<f64> {
+        let edges = [-1.0, 0.0, size - 1.0, size];
+        let near = edges.into_iter().flat_map(|edge| [below(edge), edge, above(edge), edge + 0.5]);
+        let tiny = [-0.0, 1e-30, -1e-30, f64::from(f32::MIN_POSITIVE)];
+        near.chain(tiny).chain([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e30, 4e9, -4e9, 2.5]).collect()
+    };
+    let (rows, columns) = (along(5.0), along(6.0));
+    let mut random = Random::new(11);
+    let kernel = [5, 6];
+    for config in [conv(3, 2, kernel), Conv2d::depthwise(3, kernel)] {
+        // One output, whose first tap has no place but its offset, which is so exactly the position; a sample for each pair.
+        let n = rows.len() * columns.len();
+        let input = random.array4::<T>([1, 3, 5, 6]);
+        let input = input.broadcast((n, 3, 5, 6)).expect("one sample for all");
+        let weight = random.array4::<T>(config.weight_shape());
+        let bias = bias_for(&config, &mut random);
+        let mut offset = random.array4::<T>([n, 2 * 30, 1, 1]);
+        for (pair, mut offset) in offset.outer_iter_mut().enumerate() {
+            offset[[0, 0, 0]] = T::of(rows[pair / columns.len()]);
+            offset[[1, 0, 0]] = T::of(columns[pair % columns.len()]);
+        }
+        let tensors = DeformInput { input: &input, offset: &offset, mask: None };
+        let want = reference::deform_conv2d(&config, tensors, &weight, bias.as_deref()).expect("valid");
+        for isa in isas() {
+            let layer =
+                DeformConv2dLayer::with_options(&config, &weight, bias.as_deref(), options(isa)).expect("valid");
+            assert_same(&layer.run(tensors).expect("valid"), &want, &isa);
+        }
+    }
+}
+
+#[test]
+fn aggregation_is_a_depthwise_convolution_of_ones() {
+    let config = Conv2d::depthwise(24, [3, 2]).padding(1).stride([2, 1]).bias(false);
+    let mut random = Random::new(12);
+    let input = random.array4::<f32>([2, 24, 9, 8]);
+    let offset = random.array4::<f32>([2, 2 * 3 * 6, 5, 9]).mapv(|x| 3.0 * x);
+    let mask = random.array4::<f32>([2, 3 * 6, 5, 9]);
+    let tensors = DeformInput { input: &input, offset: &offset, mask: Some(&mask) };
+    let want = reference::deform_conv2d(&config, tensors, &Array4::ones((24, 1, 3, 2)), None).expect("valid");
+    for isa in isas() {
+        let layer = DeformConv2dLayer::aggregation(&config, options(isa)).expect("valid");
+        assert_same(&layer.run(tensors).expect("valid"), &want, &isa);
+    }
+}
+
+/// More rows than a 32-bit number counts, all of them the same memory.
+#[test]
+fn deformable_on_huge_images() {
+    let (rows, step) = (1usize << 33, 1 << 25);
+    let config = Conv2d::pointwise(2, 3).stride([step, 1]).bias(false);
+    let mut random = Random::new(13);
+    let row = random.array4::<f64>([1, 2, 1, 9]);
+    let input = row.broadcast((1, 2, rows, 9)).expect("one row for all");
+    let weight = random.array4::<f64>([3, 2, 1, 1]);
+    let offset = random.array4::<f64>([1, 2, rows / step, 9]).mapv(|x| 3.0 * x);
+    let tensors = DeformInput { input: &input, offset: &offset, mask: None };
+    let want = reference::deform_conv2d(&config, tensors, &weight, None).expect("valid");
+    for isa in isas() {
+        let layer = DeformConv2dLayer::with_options(&config, &weight, None, options(isa)).expect("valid");
+        assert_same(&layer.run(tensors).expect("valid"), &want, &isa);
+    }
+}
+
+#[test]
+fn deformable_at_the_borders() {
+    check_borders::<f32>();
+    check_borders::<f64>();
 }
 
 #[test]

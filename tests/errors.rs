@@ -55,6 +55,10 @@ fn deform(config: Conv2d, offset: Shape, mask: Option<Shape>) -> Result<(), Erro
     deform_conv2d(&config, tensors, &zeros(WEIGHT), Some(&Array1::zeros(6))).map(drop)
 }
 
+fn aggregation(config: Conv2d) -> Result<(), Error> {
+    DeformConv2dLayer::<f32>::aggregation(&config, Options::new()).map(drop)
+}
+
 fn depthwise_separable(
     depthwise: Shape,
     middle_bias: Option<usize>,
@@ -231,6 +235,9 @@ fn deformable() -> Vec<Call> {
         deform(good().padding_mode(PaddingMode::Reflect), offset, None) => "padding_mode is Reflect, expected Zeros: a deformable convolution's samples outside the image are 0",
         deform(good().output_padding(1), offset, None) => "output_padding is 1 along height, expected 0 (only transposed convolution has output padding)",
         deform(good().stride([1, 0]), offset, None) => format!("stride is 0 along width, expected 1 to {LIMIT}"),
+        aggregation(good()) => "groups is 2, expected 4, the number of input channels: channels are not mixed",
+        aggregation(good().groups(4)) => "out_channels is 6, expected 4, the number of input channels: channels are not mixed",
+        aggregation(Conv2d::depthwise(4, 3)) => "bias is missing, expected 4 elements, as the configuration has a bias (Conv2d::bias(false) is one without)",
         DeformConv2dLayer::new(&good(), &zeros((6, 2, 3, 2)), None).map(drop) => "weight has kernel width 2, expected 3",
     ]
 }

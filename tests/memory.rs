@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use ndarray::{Array1, Array4};
 use ndconv::{
-    Activation, Conv2d, Conv2dLayer, ConvTranspose2dLayer, InvertedResidualLayer, InvertedResidualWeights, Options,
-    Workspace,
+    Activation, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, InvertedResidualLayer,
+    InvertedResidualWeights, Options, Workspace,
 };
 
 mod common;
@@ -54,6 +54,7 @@ fn memory_is_bounded_and_can_be_kept() {
     large_layer();
     independent_of_size();
     no_allocation_in_a_kept_workspace();
+    deformable_samples_in_blocks();
     nothing_between_the_steps();
 }
 
@@ -101,6 +102,35 @@ fn independent_of_size() {
             assert!(bytes(shape, transposed) <= 2 * MIB, "{shape:?}: {}", bytes(shape, transposed));
         }
     }
+}
+
+/// Nor is there ever a column matrix, or a copy of the image: those would be 40 MiB and 4 MiB.
+fn deformable_samples_in_blocks() {
+    let config = Conv2d::new(16, 16, 3).padding(1).bias(false);
+    let weight = Array4::from_elem((16, 16, 3, 3), 0.25f32);
+    let layer = DeformConv2dLayer::new(&config, &weight, None).expect("a layer");
+    let (input, offset) = (Array4::<f32>::ones((1, 16, 260, 280)), Array4::from_elem((1, 18, 260, 280), 0.5f32));
+    let tensors = DeformInput { input: &input, offset: &offset, mask: None };
+    let mut output = Array4::zeros((1, 16, 260, 280));
+    for threads in [1, 2] {
+        let mut workspace = Workspace::new();
+        let peak = on_threads(threads, || {
+            peak_of(|| {
+                layer.run_into_with(tensors, &mut output, &mut workspace).expect("an output");
+                output[[0, 0, 9, 9]]
+            })
+        });
+        assert_eq!(peak.0, 16.0 * 9.0 * 0.25);
+        assert!(peak.1 <= threads * 2 * MIB, "{} bytes", peak.1);
+    }
+    let mut workspace = Workspace::new();
+    let allocations = on_threads(1, || {
+        layer.run_into_with(tensors, &mut output, &mut workspace).expect("an output");
+        let before = CALLS.load(SeqCst);
+        layer.run_into_with(tensors, &mut output, &mut workspace).expect("an output");
+        CALLS.load(SeqCst) - before
+    });
+    assert_eq!(allocations, 0);
 }
 
 /// With a kept workspace and a caller's output a call on one thread allocates nothing.

@@ -120,6 +120,15 @@ impl Lists {
         (self.keep, self.filled) = (keep, false);
     }
 
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        fn of<E>(list: &Vec<E>) -> usize {
+            list.capacity() * size_of::<E>()
+        }
+        let numbers = of(&self.offsets) + of(&self.seen_ends) + of(&self.ends);
+        of(&self.tiles) + of(&self.sights) + of(&self.seen) + of(&self.taps) + numbers
+    }
+
     /// Where the first pixel under each tap of some channels lies.
     pub(crate) fn offsets_of<T: Copy>(&mut self, source: &impl Source<T>, channels: usize) -> &[u32] {
         let len = source.channel_taps();

@@ -6,6 +6,7 @@ pub(crate) mod copy;
 pub(crate) mod image_tile;
 pub(crate) mod pixel_tile;
 pub(crate) mod planes;
+pub(crate) mod sample;
 pub(crate) mod small_image;
 pub(crate) mod tile;
 pub(crate) mod transpose;

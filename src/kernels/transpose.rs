@@ -1,6 +1,6 @@
-//! From `[pixel][channel]` to one row of pixels for each channel.
+//! From `[pixel][channel]` to one row of pixels for each channel, and back.
 
-use crate::simd::{Simd, unroll};
+use crate::simd::{Arithmetic, Simd, unroll};
 
 /// Writes the sums of pixels `first..first + S::LANES`, as far as there are so many, to the rows of their channels.
 ///
@@ -45,10 +45,44 @@ fn turn_block<T: Copy, S: Simd<T>, const V: usize, const N: usize>(
     }
 }
 
+/// Turns rows of pixels, one for each lane, to `[pixel][lane]`, for as many pixels as `to` has room for.
+#[inline(always)]
+pub(crate) fn interleave<T: Arithmetic, S: Simd<T>, const N: usize>(simd: S, rows: &[&[T]; N], to: &mut [T]) {
+    let pixels = to.len() / N;
+    if pixels < N {
+        let mut vectors = [simd.splat(T::ZERO); N];
+        unroll!(LANE < N, {
+            vectors[LANE] = simd.load_partial(&rows[LANE][..pixels]);
+        });
+        let vectors = turned(simd, vectors);
+        unroll!(PIXEL < N, {
+            if PIXEL < pixels {
+                simd.store(vectors[PIXEL], &mut to[PIXEL * N..]);
+            }
+        });
+        return;
+    }
+    // The last ones whole, so that some are written twice.
+    let mut first = 0;
+    while first < pixels {
+        let start = first.min(pixels - N);
+        let mut vectors = [simd.splat(T::ZERO); N];
+        unroll!(LANE < N, {
+            vectors[LANE] = simd.load(&rows[LANE][start..]);
+        });
+        let vectors = turned(simd, vectors);
+        let to = &mut to[start * N..(start + N) * N];
+        unroll!(PIXEL < N, {
+            simd.store(vectors[PIXEL], &mut to[PIXEL * N..]);
+        });
+        first += N;
+    }
+}
+
 /// The matrix turned: each step exchanges a bit of the row's number with a bit of the lane's, first those within groups of lanes, then those of
 /// the groups.
 #[inline(always)]
-fn turned<T: Copy, S: Simd<T>, const N: usize>(simd: S, mut rows: [S::Vector; N]) -> [S::Vector; N] {
+pub(crate) fn turned<T: Copy, S: Simd<T>, const N: usize>(simd: S, mut rows: [S::Vector; N]) -> [S::Vector; N] {
     unroll!(STEP < 4, at most 4, {
         let within = S::GROUP.ilog2() as usize;
         let distance = if STEP < within { S::GROUP >> (STEP + 1) } else { S::GROUP << (STEP - within) };

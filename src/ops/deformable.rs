@@ -4,14 +4,16 @@ use ndarray::{Array4, ArrayRef1, ArrayRef4, ArrayViewMut4};
 
 use super::{Options, check, demand, new_output};
 use crate::activation::Activation;
-use crate::algo::deformable::Deformable;
-use crate::algo::drive;
+use crate::algo::deformable::field::Field;
+use crate::algo::deformable::{Deformable, DepthwiseDeformable, DepthwiseWeights};
+use crate::algo::{Either, drive};
 use crate::config::{Conv2d, PaddingMode};
 use crate::element::Float;
 use crate::error::{Axis, Error};
 use crate::geometry::{self, Problem};
 use crate::parallel;
 use crate::plan::ProductPlan;
+use crate::plan::schedule::Sampled;
 use crate::scratch::Workspace;
 use crate::simd::Isa;
 use crate::tensors::DeformInput;
@@ -44,8 +46,15 @@ use crate::tensors::DeformInput;
 pub struct DeformConv2dLayer<T> {
     config: Conv2d,
     isa: Isa,
-    plan: ProductPlan<T>,
+    plan: Plan<T>,
     activation: Activation<T>,
+}
+
+/// A deformable convolution with its weights.
+#[derive(Clone, Debug)]
+enum Plan<T> {
+    Product(ProductPlan<T>),
+    Depthwise(DepthwiseWeights<T>),
 }
 
 impl<T: Float> DeformConv2dLayer<T> {
@@ -80,8 +89,48 @@ impl<T: Float> DeformConv2dLayer<T> {
         let bias = check::bias(config, bias)?;
         options.refuse_algorithm()?;
         options.activation.validate(config.out_channels)?;
-        let plan = ProductPlan::new(config, options.isa, weight.view(), bias);
+        let plan = if config.groups == config.in_channels && config.groups == config.out_channels {
+            let weight: Vec<T> = weight.iter().copied().collect();
+            Plan::Depthwise(DepthwiseWeights::new(options.isa, &weight, bias, config.in_channels))
+        } else {
+            Plan::Product(ProductPlan::new(config, options.isa, weight.view(), bias))
+        };
         Ok(DeformConv2dLayer { config: *config, isa: options.isa, plan, activation: options.activation })
+    }
+
+    /// A layer that sums up samples without weights and without mixing channels: DCNv3's and DCNv4's aggregation.
+    ///
+    /// Each channel is the sum, over the taps, of the sample times the mask of its offset group (Wang et al., "InternImage", 2023; without the
+    /// softmax over a pixel's masks: Xiong et al., "Efficient Deformable ConvNets", 2024). It is the depthwise deformable convolution whose
+    /// weights are all one. Those models keep channels last and scale their offsets; here tensors are laid out as everywhere, and
+    /// offsets are in pixels.
+    ///
+    /// ```
+    /// use ndconv::{Conv2d, DeformConv2dLayer, DeformInput, Options};
+    /// use ndarray::Array4;
+    ///
+    /// // 32 channels in 4 groups of offsets and masks, 3x3 sampling points.
+    /// let layer = DeformConv2dLayer::aggregation(&Conv2d::depthwise(32, 3).padding(1).bias(false), Options::new())?;
+    /// let (input, offset) = (Array4::<f32>::ones((1, 32, 14, 14)), Array4::zeros((1, 4 * 9 * 2, 14, 14)));
+    /// let mask = Array4::from_elem((1, 4 * 9, 14, 14), 0.25);
+    /// let output = layer.run(DeformInput { input: &input, offset: &offset, mask: Some(&mask) })?;
+    /// assert_eq!(output[[0, 31, 7, 7]], 9.0 * 0.25);
+    /// # Ok::<(), ndconv::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A configuration that is not depthwise or has a bias, or an activation that does not fit.
+    pub fn aggregation(config: &Conv2d, options: Options<T>) -> Result<Self, Error> {
+        for (argument, axis, found) in
+            [("groups", Axis::Groups, config.groups), ("out_channels", Axis::OutputChannels, config.out_channels)]
+        {
+            if found != config.in_channels {
+                let expected = format!("{}, the number of input channels: channels are not mixed", config.in_channels);
+                return Err(Error::setting(argument, axis, found, expected));
+            }
+        }
+        geometry::validate(config)?;
+        Self::with_options(config, &Array4::ones(config.weight_shape()), None, options)
     }
 
     /// The configuration.
@@ -163,22 +212,28 @@ impl<T: Float> DeformConv2dLayer<T> {
     ) {
         let macs = problem.convolution_macs(&self.config);
         let mut demand = demand::<T>(&self.config, problem, self.isa, [1, 1], macs);
-        // Every tap samples for itself.
-        demand.taps.distance = [usize::MAX; 2];
         demand.linear = true;
-        demand.unpadded = false;
         demand.column_step = 1;
+        demand.sampled = Some(Sampled {
+            stride: problem.stride,
+            window: [0, 1].map(|axis| (self.config.kernel[axis] - 1) * self.config.dilation[axis] + 1),
+            offset_groups,
+        });
         let schedule = demand.schedule(parallel::threads());
-        let stage = Deformable {
-            weights: self.plan.weights(),
-            activation: &self.activation,
-            lanes: schedule.lanes,
+        let field = Field {
             problem,
             kernel: self.config.kernel,
             dilation: self.config.dilation,
             offset: tensors.offset.view(),
             mask: tensors.mask.map(|mask| mask.view()),
             offset_groups,
+        };
+        let activation = &self.activation;
+        let stage = match &self.plan {
+            Plan::Product(plan) => {
+                Either::First(Deformable { weights: plan.weights(), activation, lanes: schedule.lanes, field })
+            }
+            Plan::Depthwise(weights) => Either::Second(DepthwiseDeformable { weights, activation, field }),
         };
         drive(&stage, tensors.input.view(), output, schedule, workspace);
     }

@@ -201,6 +201,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         linear: unpadded && taps.kernel == [1, 1],
         column_step: problem.stride[1] / phases[1],
         unpadded,
+        sampled: None,
         taps,
         shape,
         memory: region_memory::<T>(),

@@ -5,6 +5,7 @@
 //! ```text
 //! multiply   for each tile and tap: its multiply-adds, at least their latency, at least what it loads
 //! pack       PACK_ROW for each row of a channel that the region sees, PACK for each vector of it
+//! sample     where taps sample: WEIGH for each position, SHOW for each vector of the image around them, SAMPLE for each vector of samples
 //! weights    LOAD for each vector
 //! sums       ADD for each vector and block of taps
 //! finish     TURN for each vector of sums, where channels are lanes
@@ -25,6 +26,16 @@ const PACK_ROW: usize = 24;
 const PACK: usize = 8;
 /// And where pixels a stride apart come to lie next to each other.
 const PACK_STRIDED: usize = 16;
+/// Working out where a tap samples for a pixel, copying a row of pixels and each of them with a vector of channels to where they are sampled,
+/// and a vector of samples. Measured with `cargo bench --bench layers`.
+const WEIGH: usize = 6;
+const SHOW_ROW: usize = 250;
+const SHOW: usize = 6;
+const SAMPLE: usize = 16;
+/// How far offsets are expected to move a tap.
+const REACH: usize = 3;
+/// Numbers for each position that are kept for a region.
+const POSITION: usize = 8;
 /// Bringing in a vector of weights.
 const LOAD: usize = 4;
 /// Adding a vector of partial sums to what is there.
@@ -76,6 +87,22 @@ impl Taps {
     }
 }
 
+/// Pixels that are sampled at offsets, for each tap anew.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sampled {
+    pub(crate) stride: [usize; 2],
+    /// Rows and columns of the image under the taps of one pixel, without offsets.
+    pub(crate) window: [usize; 2],
+    pub(crate) offset_groups: usize,
+}
+
+impl Sampled {
+    /// Rows and columns of the image that a region is expected to see.
+    fn seen(&self, size: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| (size[axis] - 1) * self.stride[axis] + self.window[axis] + 2 * REACH)
+    }
+}
+
 /// What is to be computed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand {
@@ -96,6 +123,8 @@ pub(crate) struct Demand {
     pub(crate) column_step: usize,
     /// Whether no pixel sees padding: then the input itself is what would be packed, or can be read at its stride.
     pub(crate) unpadded: bool,
+    /// Where pixels are sampled and not packed; the three before then count for nothing.
+    pub(crate) sampled: Option<Sampled>,
     pub(crate) shape: TileShape,
     /// Elements of working memory that a region may take.
     pub(crate) memory: usize,
@@ -229,13 +258,15 @@ impl Demand {
             .chain(core::iter::successors(Some(2 * among), |splits| Some(2 * splits)).take_while(move |&n| n <= most))
     }
 
-    /// Columns that regions may have: all, or a half, a quarter and so on in whole vectors, down to about two vectors.
+    /// Columns that regions may have: all, or a half, a quarter and so on in whole vectors, down to about two vectors. Where pixels are sampled
+    /// they need not be whole, since a row's samples follow on the row's before.
     fn widths(&self) -> impl Iterator<Item = usize> + use<> {
         let (columns, lanes) = (self.phase_sizes()[1], self.shape.lanes);
-        let halvings = (columns / (2 * lanes)).checked_ilog2().unwrap_or(0);
+        let whole = if self.sampled.is_some() { 1 } else { lanes };
+        let halvings = (columns / (lanes + whole)).checked_ilog2().unwrap_or(0);
         (0..=halvings).map(move |halving| match halving {
             0 => columns,
-            _ => columns.div_ceil(1 << halving).next_multiple_of(lanes),
+            _ => columns.div_ceil(1 << halving).next_multiple_of(whole),
         })
     }
 
@@ -265,7 +296,12 @@ impl Demand {
     /// Elements of working memory.
     fn memory_of(&self, Cut { rows, columns, splits, lanes }: Cut) -> usize {
         let taps = &self.taps;
-        let packed = taps.channels_per_block() * taps.packed(0, rows) * taps.packed(1, columns);
+        let packed = match self.sampled {
+            Some(_) => {
+                (taps.count().min(SUMMATION_BLOCK) + POSITION * taps.kernel[0] * taps.kernel[1]) * rows * columns
+            }
+            None => taps.channels_per_block() * taps.packed(0, rows) * taps.packed(1, columns),
+        };
         packed + self.shape.sums_len(lanes, self.channels(splits).0, rows * columns)
     }
 
@@ -286,17 +322,16 @@ impl Demand {
         let pieces = sizes[0].div_ceil(rows) * sizes[1].div_ceil(columns) * splits;
         let rounds = (self.batch.max(1) * pieces).div_ceil(threads);
         let (taps, vectors) = (self.taps.count(), channels.div_ceil(self.shape.lanes));
-        let runs = if self.linear && columns == sizes[1] { [1, rows * columns] } else { [rows, columns] };
+        // Samples lie one behind the other, whatever the region.
+        let linear = self.sampled.is_some() || (self.linear && columns == sizes[1]);
+        let runs = if linear { [1, rows * columns] } else { [rows, columns] };
         let out_vectors = runs[0] * runs[1].div_ceil(self.shape.lanes);
         let blocks = taps.div_ceil(SUMMATION_BLOCK);
         let step = lanes.pixel_step(self.column_step);
-        let row_vectors = self.taps.packed(1, columns).div_ceil(self.shape.lanes);
-        let row = match (step == self.column_step, self.unpadded) {
-            (true, true) => LOAD * row_vectors,
-            (true, false) => PACK_ROW + PACK * row_vectors,
-            (false, _) => PACK_ROW + PACK_STRIDED * row_vectors,
+        let pack = match &self.sampled {
+            Some(sampled) => self.sample_cost(sampled, [rows, columns]),
+            None => self.pack_cost([rows, columns], step),
         };
-        let pack = self.taps.channels * self.taps.packed(0, rows) * row;
         let of_group = match lanes {
             Lanes::Channels => {
                 rows * columns * (vectors * (blocks * ADD + TURN) + channels * TURN_ALL / self.shape.lanes)
@@ -307,6 +342,25 @@ impl Demand {
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
         rounds.saturating_mul(region * groups)
+    }
+
+    /// What it takes to pack the pixels of a region.
+    fn pack_cost(&self, [rows, columns]: [usize; 2], step: usize) -> usize {
+        let row_vectors = self.taps.packed(1, columns).div_ceil(self.shape.lanes);
+        let row = match (step == self.column_step, self.unpadded) {
+            (true, true) => LOAD * row_vectors,
+            (true, false) => PACK_ROW + PACK * row_vectors,
+            (false, _) => PACK_ROW + PACK_STRIDED * row_vectors,
+        };
+        self.taps.channels * self.taps.packed(0, rows) * row
+    }
+
+    /// What it takes to sample them.
+    fn sample_cost(&self, sampled: &Sampled, [rows, columns]: [usize; 2]) -> usize {
+        let (pixels, taps) = (rows * columns, self.taps.kernel[0] * self.taps.kernel[1]);
+        let vectors = self.taps.channels.div_ceil(self.shape.lanes);
+        let [high, wide] = sampled.seen([rows, columns]);
+        pixels * taps * (sampled.offset_groups * WEIGH + vectors * SAMPLE) + vectors * high * (SHOW_ROW + wide * SHOW)
     }
 }
 
@@ -328,6 +382,7 @@ mod tests {
             linear: false,
             unpadded: false,
             column_step: 1,
+            sampled: None,
             shape,
             memory: region_memory::<f32>(),
             plane_memory: plane_memory::<f32>(),

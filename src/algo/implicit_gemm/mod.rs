@@ -16,10 +16,10 @@ use crate::algo::image::{Sampling, Wanted, WindowSource};
 use crate::algo::{Extent, Region, Stage, by_group};
 use crate::element::Element;
 use crate::gemm::blocking::{Lanes, SPARE, TileShape};
-use crate::gemm::{Gemm, Memory, PackedWeights, Source};
+use crate::gemm::{Gemm, MAX_PANEL_ROWS, Memory, PackedWeights, Source};
 use crate::scratch::Scratch;
 use crate::simd::Isa;
-use output::{DirectRows, StagedRows};
+use output::{DirectRows, PassingRows, StagedRows};
 
 /// What a convolution keeps from call to call.
 #[derive(Clone, Debug)]
@@ -82,13 +82,8 @@ impl<T> ImplicitGemm<'_, T> {
     }
 }
 
-/// Rows of an output that are held in working memory at a time; their panels share one packing of the pixels.
+/// Rows of an output that are held in working memory at a time with pixels as lanes; their panels share one packing of the pixels.
 const STAGED_ROWS: usize = 128;
-
-/// Elements that hold them, in whole vectors.
-fn staged_len(channels: usize, pixels: usize) -> usize {
-    (channels.min(STAGED_ROWS) * pixels).next_multiple_of(SPARE)
-}
 
 /// Weights times a matrix of pixels, wherever those come from.
 #[derive(Clone, Copy)]
@@ -102,12 +97,18 @@ impl<'a, T: Element> Product<'a, T> {
     /// Elements of working memory for a region whose pixels take `packed` elements in each block.
     pub(crate) fn scratch_len(&self, packed: usize, extent: Extent) -> usize {
         let channels = extent.channels.min(self.weights.packed.panels().total);
-        packed + self.sums_len(channels, extent.pixels()) + staged_len(channels, extent.pixels())
+        packed + self.sums_len(channels, extent.pixels()) + self.staged_len(channels, extent.pixels())
     }
 
     /// Whether a region has channels of more than one group; their lists of taps are then the same.
     fn has_several_groups(&self, region: &Region) -> bool {
         region.channels.len() > self.weights.packed.panels().total
+    }
+
+    /// Elements that hold rows of output, in whole vectors: those of a panel if they are asked for once.
+    fn staged_len(&self, channels: usize, pixels: usize) -> usize {
+        let rows = if self.lanes == Lanes::Channels { MAX_PANEL_ROWS } else { STAGED_ROWS };
+        (channels.min(rows) * pixels).next_multiple_of(SPARE)
     }
 
     fn sums_len(&self, channels: usize, pixels: usize) -> usize {
@@ -180,10 +181,18 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
 
     /// For outputs whose pixels are not in one run of memory: computes rows in working memory and copies them out.
     fn run_staged(&self, output: ArrayViewMut3<'_, T>, mut scratch: Scratch<'_, T>) {
-        let panels = self.product.weights.packed.panels();
+        let Product { weights, activation, lanes } = self.product;
+        let (panels, (_, rows, columns)) = (weights.packed.panels(), output.dim());
+        let pixels = rows * columns;
+        let (memory, mut scratch) = scratch.split(self.product.staged_len(self.channels.len(), pixels));
+        if lanes == Lanes::Channels {
+            let first_channel = self.channels.start;
+            let mut rows =
+                PassingRows(StagedRows { rows: memory, pixels, output, first_channel, isa: weights.isa, activation });
+            let memory = self.memory(self.channels.len(), pixels, scratch);
+            return self.gemm(self.panels(), self.channels.clone()).run(&mut rows, memory);
+        }
         let most = (STAGED_ROWS / panels.size).max(1);
-        let pixels = output.dim().1 * output.dim().2;
-        let (staged, mut scratch) = scratch.split(staged_len(self.channels.len(), pixels));
         let Range { start, end } = self.panels();
         let mut rest = output;
         for first in (start..end).step_by(most) {
@@ -192,11 +201,12 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
             let channels = self.group_start() + rows.start..self.group_start() + rows.end;
             let (output, others) = rest.split_at(Axis(0), rows.len());
             rest = others;
-            let mut held = StagedRows::new(staged, rows.len(), pixels);
+            let first_channel = channels.start;
+            let mut held =
+                StagedRows { rows: &mut *memory, pixels, output, first_channel, isa: weights.isa, activation };
             let memory = self.memory(rows.len(), pixels, scratch.reborrow());
-            self.gemm(chunk, channels.clone()).run(&mut held, memory);
-            held.activate(self.product.weights.isa, self.product.activation, channels.start);
-            held.write(output);
+            self.gemm(chunk, channels).run(&mut held, memory);
+            held.write(0, 0..rows.len());
         }
     }
 

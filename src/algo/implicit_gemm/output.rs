@@ -1,5 +1,7 @@
 //! Rows of output for the matrix product: in place where memory allows, else in working memory.
 
+use core::ops::Range;
+
 use ndarray::{ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
@@ -44,38 +46,58 @@ impl<T: Element> Rows<T> for DirectRows<'_, T> {
     }
 }
 
-/// Rows in working memory.
-pub(crate) struct StagedRows<'a, T> {
-    rows: &'a mut [T],
-    pixels: usize,
+/// Rows in working memory, written to an output when they are asked for the last time.
+pub(crate) struct StagedRows<'m, 'o, 'a, T> {
+    /// One behind the other.
+    pub(crate) rows: &'m mut [T],
+    pub(crate) pixels: usize,
+    /// As many channels and pixels.
+    pub(crate) output: ArrayViewMut3<'o, T>,
+    /// The channel of row 0.
+    pub(crate) first_channel: usize,
+    pub(crate) isa: Isa,
+    pub(crate) activation: &'a Activation<T>,
 }
 
-impl<'a, T: Element> StagedRows<'a, T> {
-    pub(crate) fn new(memory: &'a mut [T], rows: usize, pixels: usize) -> Self {
-        StagedRows { rows: &mut memory[..rows * pixels], pixels }
-    }
-
-    /// Applies an activation; row 0 is channel `first`.
-    pub(crate) fn activate(&mut self, isa: Isa, activation: &Activation<T>, first: usize) {
-        activation.apply_to(isa, self.rows, self.pixels, first);
-    }
-
-    /// Copies the rows to an output with as many channels and pixels.
-    pub(crate) fn write(&self, mut output: ArrayViewMut3<'_, T>) {
-        let columns = output.len_of(Axis(2));
-        for (from, mut to) in self.rows.chunks_exact(self.pixels).zip(output.outer_iter_mut()) {
+impl<T: Element> StagedRows<'_, '_, '_, T> {
+    /// Applies the activation to some rows and copies them to the output.
+    pub(crate) fn write(&mut self, first: usize, rows: Range<usize>) {
+        let rows = &mut self.rows[rows.start * self.pixels..rows.end * self.pixels];
+        self.activation.apply_to(self.isa, rows, self.pixels, self.first_channel + first);
+        let columns = self.output.len_of(Axis(2));
+        let channels = self.output.axis_iter_mut(Axis(0)).skip(first);
+        for (from, mut to) in rows.chunks_exact(self.pixels).zip(channels) {
             for (from, mut to) in from.chunks_exact(columns).zip(to.outer_iter_mut()) {
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                match to.as_slice_mut() {
+                    Some(to) => to.copy_from_slice(from),
+                    None => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
+                }
             }
         }
     }
-}
 
-impl<T: Element> Rows<T> for StagedRows<'_, T> {
-    fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
+    /// Some rows of the memory.
+    fn take(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
         let mut rows: [&mut [T]; MAX_PANEL_ROWS] = core::array::from_fn(|_| Default::default());
         let pixels = self.rows[first * self.pixels..].chunks_exact_mut(self.pixels);
         rows.iter_mut().zip(pixels).for_each(|(place, row)| *place = row);
         with(&mut rows[..count]);
+    }
+}
+
+/// All rows are kept until they are written.
+impl<T: Element> Rows<T> for StagedRows<'_, '_, '_, T> {
+    fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
+        self.take(first, count, with);
+    }
+}
+
+/// Rows that are asked for once are written at once, and share the memory.
+pub(crate) struct PassingRows<'m, 'o, 'a, T>(pub(crate) StagedRows<'m, 'o, 'a, T>);
+
+impl<T: Element> Rows<T> for PassingRows<'_, '_, '_, T> {
+    fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
+        self.0.take(0, count, with);
+        self.0.write(first, 0..count);
     }
 }
