@@ -223,6 +223,18 @@ fn transposed_full(config: &Conv2d, index: usize, input: usize) -> Result<usize,
         .ok_or_else(|| Error::too_large("output", Axis::SPATIAL[index], format!("{input} times stride {stride}")))
 }
 
+/// Rows or columns that a valid transposed convolution crops before its output: for SAME padding they do not depend on the input either.
+pub(crate) fn transposed_crop(config: &Conv2d, index: usize) -> usize {
+    match config.padding {
+        Padding::Sides(sides) => sides[index],
+        Padding::Valid => 0,
+        Padding::SameUpper | Padding::SameLower => {
+            let reach = (config.kernel[index] - 1) * config.dilation[index] + 1 + config.output_padding[index];
+            split(reach.saturating_sub(config.stride[index]), config.padding)[0]
+        }
+    }
+}
+
 /// Crop and output size of a transposed convolution along one axis.
 pub(crate) fn transposed_axis(config: &Conv2d, index: usize, input: usize) -> Result<AxisSizes, Error> {
     let full = transposed_full(config, index, input)?;

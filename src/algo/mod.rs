@@ -11,6 +11,7 @@ pub(crate) mod implicit_gemm;
 pub(crate) mod residual;
 pub(crate) mod transposed;
 pub(crate) mod window;
+pub(crate) mod woven;
 
 use core::ops::Range;
 

@@ -13,7 +13,8 @@ pub(crate) struct Window {
     pub(crate) rows: Vec<isize>,
     /// Offsets of the columns of taps, ascending.
     pub(crate) columns: Vec<isize>,
-    block_ends: Vec<usize>,
+    /// The taps of each block of the sum.
+    blocks: Vec<Range<usize>>,
     /// Most channels that a block has taps of.
     channels_per_block: usize,
 }
@@ -48,22 +49,33 @@ impl Window {
             channel * rows.len() * columns.len() + whole * columns.len() + partly
         };
         let taps = channels * height * width;
-        let block_ends = (1..=taps.div_ceil(SUMMATION_BLOCK)).map(|block| before((block * SUMMATION_BLOCK).min(taps)));
-        let block_ends: Vec<usize> = block_ends.collect();
+        let cut = |block: usize| before((block * SUMMATION_BLOCK).min(taps));
+        let blocks = (0..taps.div_ceil(SUMMATION_BLOCK)).map(|block| cut(block)..cut(block + 1)).collect();
+        let offsets = |taps: &[(usize, isize)]| taps.iter().map(|&(_, offset)| offset).collect();
+        Window::new(offsets(rows), offsets(columns), blocks)
+    }
+
+    /// Taps of which each sum has some, cut where the sums over a whole kernel of so many taps are: a channel that two blocks have taps of is in
+    /// both as a whole.
+    pub(crate) fn merged(rows: Vec<isize>, columns: Vec<isize>, kernel_taps: usize, channels: usize) -> Self {
+        let (of_channel, taps) = (rows.len() * columns.len(), channels * kernel_taps);
+        let blocks = (0..taps).step_by(SUMMATION_BLOCK).map(|start| {
+            let end = taps.min(start + SUMMATION_BLOCK);
+            start / kernel_taps * of_channel..end.div_ceil(kernel_taps) * of_channel
+        });
+        let blocks = blocks.collect();
+        Window::new(rows, columns, blocks)
+    }
+
+    fn new(rows: Vec<isize>, columns: Vec<isize>, blocks: Vec<Range<usize>>) -> Self {
         let of_channel = rows.len() * columns.len();
-        let starts = core::iter::once(0).chain(block_ends.iter().copied());
-        let channels = starts.zip(&block_ends).map(|(start, end)| end.div_ceil(of_channel) - start / of_channel);
-        Window {
-            channels_per_block: channels.max().unwrap_or(0),
-            block_ends,
-            rows: rows.iter().map(|&(_, offset)| offset).collect(),
-            columns: columns.iter().map(|&(_, offset)| offset).collect(),
-        }
+        let channels = blocks.iter().map(|block| block.end.div_ceil(of_channel) - block.start / of_channel);
+        Window { channels_per_block: channels.max().unwrap_or(0), rows, columns, blocks }
     }
 
     /// Channels that are summed over.
     pub(crate) fn in_channels(&self) -> usize {
-        self.block_ends.last().map_or(0, |end| end / self.len().max(1))
+        self.blocks.last().map_or(0, |block| block.end / self.len().max(1))
     }
 
     /// Taps of one channel.
@@ -91,9 +103,9 @@ impl Window {
         self.channels_per_block
     }
 
-    /// Where in the sum the blocks end.
-    pub(crate) fn block_ends(&self) -> &[usize] {
-        &self.block_ends
+    /// The taps of each block of the sum.
+    pub(crate) fn blocks(&self) -> &[Range<usize>] {
+        &self.blocks
     }
 
     /// The channels that a range of the sum runs over, with the taps of each that it holds.
@@ -117,10 +129,13 @@ mod tests {
 
     #[test]
     fn blocks_are_cut_every_256_taps_of_the_whole_kernel() {
-        assert_eq!(Window::dense([3, 3], [1, 1], 60).block_ends(), [256, 512, 540]);
+        assert_eq!(Window::dense([3, 3], [1, 1], 60).blocks(), [0..256, 256..512, 512..540]);
         // Rows 0 and 2, column 1 of 3 x 3: positions 1 and 7. 256 = 28 * 9 + 4.
         let window = Window::sparse(&[(0, -1), (2, 0)], &[(1, 0)], [3, 3], 60);
-        assert_eq!(window.block_ends(), [28 * 2 + 1, 56 * 2 + 2, 120]);
+        assert_eq!(window.blocks(), [0..57, 57..114, 114..120]);
+        // Channel 28 is in both of the first two blocks, and 56 in the other two.
+        let window = Window::merged(vec![-1, 0], vec![0], 9, 60);
+        assert_eq!(window.blocks(), [0..58, 56..114, 112..120]);
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             self.lay_tiles(runs, shape, lists);
             self.list_channel(lists);
         }
-        for (index, taps) in self.weights.blocks().enumerate() {
+        for (index, taps) in self.weights.blocks().iter().cloned().enumerate() {
             // A block without taps may begin behind the last channel: a phase of a transposed convolution need not have the kernel's last ones.
             let first_tap = taps.start.min(self.weights.taps() - 1);
             let in_place = self.source.in_place(first_tap / self.source.channel_taps());
@@ -199,6 +199,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 let block = Block {
                     weights: self.weights.panel(self.group, index, panel),
                     rows: rows as u32,
+                    masks: self.weights.masks(index),
                     pixels: memory,
                     run: runs.len as u32,
                     pitch: runs.pitch as u32,

@@ -7,44 +7,58 @@ use crate::aligned::Aligned;
 use crate::element::Element;
 use crate::parts::Chunks;
 
-/// `[group][block of taps][panel][tap][row]`: each panel of a block is one run of memory, and together they are
-/// exactly as many elements as the weight has.
+/// `[group][block of taps][panel][tap][row]`: each panel of a block is one run of memory.
 #[derive(Clone, Debug)]
 pub(crate) struct PackedWeights<T> {
     data: Aligned<T>,
     /// The rows of each group, in panels.
     panels: Chunks,
-    /// Where each block of taps ends; the first starts at 0.
-    block_ends: Vec<usize>,
+    /// The taps of each block. Blocks may share some, where their rows have different taps.
+    blocks: Vec<Range<usize>>,
+    /// How many taps the blocks before each have.
+    before: Vec<usize>,
+    /// The rows that each tap of each block has, if not all have all.
+    masks: Vec<u32>,
     finite: bool,
 }
 
 impl<T: Element> PackedWeights<T> {
-    /// Packs `weight(group, row, tap)`. Blocks of taps end at `block_ends`, the last with the last tap.
+    /// Packs `weight(group, row, tap, block)`, which is none where a row does not have the tap in that block. Then there is one panel,
+    /// and it is so in all groups.
     pub(crate) fn new(
         groups: usize,
         panels: Chunks,
-        block_ends: Vec<usize>,
-        weight: impl Fn(usize, usize, usize) -> T,
+        blocks: &[Range<usize>],
+        weight: impl Fn(usize, usize, usize, usize) -> Option<T>,
     ) -> Self {
-        let taps = block_ends.last().copied().unwrap_or(0);
-        let data = Aligned::filled(T::ZERO, groups * panels.total * taps + SPARE);
-        let mut packed = PackedWeights { data, panels, block_ends, finite: true };
-        let mut data = core::mem::take(&mut packed.data);
+        let before = blocks.iter().scan(0, |sum, block| Some(core::mem::replace(sum, *sum + block.len()))).collect();
+        let taps: usize = blocks.iter().map(Range::len).sum();
+        let mut data = Aligned::filled(T::ZERO, groups * panels.total * taps + SPARE);
         let mut places = data.elements_mut().iter_mut();
+        let (mut masks, mut all) = (Vec::new(), true);
         for group in 0..groups {
-            for block in packed.blocks() {
+            for (block, taps) in blocks.iter().enumerate() {
                 for panel in 0..panels.count() {
                     let rows = panels.range(panel..panel + 1);
-                    for tap in block.clone() {
-                        rows.clone().zip(&mut places).for_each(|(row, to)| *to = weight(group, row, tap));
+                    for tap in taps.clone() {
+                        let mut mask = 0u32;
+                        for ((row, place), bit) in rows.clone().zip(&mut places).zip(0..) {
+                            let weight = weight(group, row, tap, block);
+                            mask |= u32::from(weight.is_some()) << bit;
+                            *place = weight.unwrap_or(T::ZERO);
+                        }
+                        all &= mask.count_ones() as usize == rows.len();
+                        if group == 0 && panel == 0 {
+                            masks.push(mask);
+                        }
                     }
                 }
             }
         }
-        packed.finite = data.elements().iter().all(|weight| weight.finite());
-        packed.data = data;
-        packed
+        let finite = data.elements().iter().all(|weight| weight.finite());
+        let masks = if all { Vec::new() } else { masks };
+        debug_assert!(all || panels.count() == 1, "masks are those of one panel");
+        PackedWeights { data, panels, blocks: blocks.to_vec(), before, masks, finite }
     }
 
     /// Whether all of them are finite.
@@ -52,19 +66,14 @@ impl<T: Element> PackedWeights<T> {
         self.finite
     }
 
-    /// Taps in all.
+    /// Taps that are summed over.
     pub(crate) fn taps(&self) -> usize {
-        self.block_ends.last().copied().unwrap_or(0)
+        self.blocks.last().map_or(0, |block| block.end)
     }
 
     /// The blocks of taps, in order.
-    pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
-        (0..self.block_ends.len()).map(|block| self.block(block))
-    }
-
-    fn block(&self, block: usize) -> Range<usize> {
-        let start = if block == 0 { 0 } else { self.block_ends[block - 1] };
-        start..self.block_ends[block]
+    pub(crate) fn blocks(&self) -> &[Range<usize>] {
+        &self.blocks
     }
 
     /// The rows of each group, in panels.
@@ -74,9 +83,15 @@ impl<T: Element> PackedWeights<T> {
 
     /// `[tap][row]` of one panel in one block, and at least [`SPARE`] elements behind it.
     pub(crate) fn panel(&self, group: usize, block: usize, panel: usize) -> &[T] {
-        let (start, taps) = (self.block(block).start, self.block(block).len());
+        let taps = self.blocks[block].len();
+        let of_group = self.before.last().map_or(0, |before| before + self.blocks[self.blocks.len() - 1].len());
         let rows = self.panels.range(panel..panel + 1);
-        let before = group * self.panels.total * self.taps() + self.panels.total * start + rows.start * taps;
+        let before = (group * of_group + self.before[block]) * self.panels.total + rows.start * taps;
         &self.data.elements()[before..before + taps * rows.len() + SPARE]
+    }
+
+    /// The rows that each tap of a block has, or nothing if all have all.
+    pub(crate) fn masks(&self, block: usize) -> &[u32] {
+        if self.masks.is_empty() { &[] } else { &self.masks[self.before[block]..][..self.blocks[block].len()] }
     }
 }

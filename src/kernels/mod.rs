@@ -10,3 +10,4 @@ pub(crate) mod sample;
 pub(crate) mod small_image;
 pub(crate) mod tile;
 pub(crate) mod transpose;
+pub(crate) mod weave;

@@ -81,13 +81,12 @@ impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
     fn run_tile<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, index: usize, first: usize) {
         let block = self.block;
         let tile = &block.tiles[index];
-        let sums = multiply::<T, S, R, V>(
-            simd,
-            &block,
-            &block.pixels[tile.place as usize..],
-            block.taps_of(tile),
-            first as u32,
-        );
+        let (pixels, taps) = (&block.pixels[tile.place as usize..], block.taps_of(tile));
+        let sums = if block.masks.is_empty() {
+            multiply::<T, S, R, V, false>(simd, &block, pixels, taps, first as u32)
+        } else {
+            multiply::<T, S, R, V, true>(simd, &block, pixels, taps, first as u32)
+        };
         let rows: &mut [&mut [T]; R] = (&mut self.rows[first..first + R]).try_into().expect("as many rows");
         let bias = block.bias.map(|bias| &bias[first..first + R]);
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
@@ -115,9 +114,10 @@ impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
     }
 }
 
-/// The partial sums of one tile, for the panel's rows from `first` on.
+/// The partial sums of one tile, for the panel's rows from `first` on. With `MASKED` those only that have a tap: the branches repeat with the
+/// taps of a channel, so that they are foreseen.
 #[inline(always)]
-fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize>(
+fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MASKED: bool>(
     simd: S,
     block: &Block<'_, T>,
     pixels: &[T],
@@ -131,15 +131,18 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize>(
         let pixels = &pixels[at..at + V * S::LANES];
         let at = tap.weight as usize * block.rows as usize + first as usize;
         let weights = &block.weights[at..at + R];
+        let mask = if MASKED { block.masks[tap.weight as usize] >> first } else { 0 };
         let mut x = [simd.splat(T::ZERO); V];
         unroll!(VECTOR < V, at most 6, {
             x[VECTOR] = simd.load(&pixels[VECTOR * S::LANES..]);
         });
         unroll!(ROW < R, {
-            let weight = simd.splat(weights[ROW]);
-            unroll!(VECTOR < V, at most 6, {
-                sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);
-            });
+            if !MASKED || mask & (1 << ROW) != 0 {
+                let weight = simd.splat(weights[ROW]);
+                unroll!(VECTOR < V, at most 6, {
+                    sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);
+                });
+            }
         });
     }
     sums

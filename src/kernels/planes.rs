@@ -11,6 +11,8 @@
 //! A row of input is loaded again for each row of taps that sees it. To load it once, and add it to all rows of output that see it, takes another set of
 //! registers at the first and last rows of taps: it was slower for every size of kernel that is not known to the compiler.
 
+use core::ops::Range;
+
 use super::copy::store_run;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -23,8 +25,8 @@ pub(crate) struct Plane<'a, 'o, T> {
     pub(crate) pixels: &'a [T],
     /// Where the first pixel under each tap lies, in the order of the sum.
     pub(crate) offsets: &'a [u32],
-    /// Where the blocks of taps end.
-    pub(crate) block_ends: &'a [usize],
+    /// The taps of each block.
+    pub(crate) blocks: &'a [Range<usize>],
     pub(crate) weights: &'a [T],
     pub(crate) bias: T,
     /// Elements from the pixels of a row of output to those of the next one.
@@ -75,10 +77,9 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
         let pitch = self.pitch as u32 as usize;
         let pixels = &self.pixels[row * pitch + column..];
         let mut sums = [[simd.splat(self.bias); V]; R];
-        let mut start = 0;
-        for &end in self.block_ends {
+        for block in self.blocks {
             let mut part = [[simd.splat(T::ZERO); V]; R];
-            for (&offset, &weight) in self.offsets[start..end].iter().zip(&self.weights[start..end]) {
+            for (&offset, &weight) in self.offsets[block.clone()].iter().zip(&self.weights[block.clone()]) {
                 let pixels = &pixels[offset as usize..offset as usize + (R - 1) * pitch + V * S::LANES];
                 let weight = simd.splat(weight);
                 unroll!(ROW < R, at most 4, {
@@ -88,7 +89,6 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
                     });
                 });
             }
-            start = end;
             unroll!(ROW < R, at most 4, {
                 unroll!(VECTOR < V, at most 2, {
                     sums[ROW][VECTOR] = simd.add(sums[ROW][VECTOR], part[ROW][VECTOR]);

@@ -45,6 +45,8 @@ pub(crate) struct Block<'a, T> {
     pub(crate) weights: &'a [T],
     /// Output channels of the panel.
     pub(crate) rows: u32,
+    /// Which rows have each tap, one bit for each; nothing if all have all. Only tiles with pixels as lanes look at it.
+    pub(crate) masks: &'a [u32],
     /// Tap `t` of a pixel lies at `t.pixels` + the pixel's place; behind the last one is room to read a vector.
     pub(crate) pixels: &'a [T],
     /// Pixels of a run, and elements from one run to the next.

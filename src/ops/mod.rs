@@ -198,6 +198,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         channels_per_group: per_group,
         output: problem.output,
         phases,
+        kept: 0,
         linear: unpadded && taps.kernel == [1, 1],
         column_step: problem.stride[1] / phases[1],
         unpadded,

@@ -100,7 +100,8 @@ impl<T: Element> Operation<T> for ConvTranspose2dLayer<T> {
         workspace: &mut Workspace<T>,
     ) {
         let macs = self.config.transposed_macs(problem.input).unwrap_or(u64::MAX);
-        let schedule = demand::<T>(&self.config, problem, self.isa, problem.stride, macs).schedule(parallel::threads());
+        let demand = demand::<T>(&self.config, problem, self.isa, problem.stride, macs);
+        let schedule = self.plan.schedule(&demand, parallel::threads());
         let stage = self.plan.stage(&self.config, problem, &self.activation, schedule.lanes);
         drive(&stage, input, output, schedule, workspace);
     }

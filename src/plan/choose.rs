@@ -1,12 +1,17 @@
 //! Which recipe a configuration gets.
 
+use std::collections::BTreeSet;
+
 use crate::algo::transposed::AxisPhase;
 use crate::algo::window::Window;
 use crate::algorithm::Algorithm;
 use crate::config::Conv2d;
 use crate::error::{Axis, Error};
 use crate::gemm::blocking::{Lanes, TileShape};
-use crate::plan::recipe::{PhaseProduct, Product, Recipe};
+use crate::geometry;
+use crate::numerics::SUMMATION_BLOCK;
+use crate::parts::Chunks;
+use crate::plan::recipe::{Merged, Phase, Product, Recipe};
 
 /// For a standard convolution, in the way that is asked for.
 pub(crate) fn convolution(config: &Conv2d, shape: TileShape, wanted: Option<Algorithm>) -> Result<Recipe, Error> {
@@ -51,19 +56,63 @@ pub(crate) fn product(config: &Conv2d, shape: TileShape) -> Product {
 
 /// For a transposed convolution.
 pub(crate) fn transposed(config: &Conv2d, shape: TileShape) -> Recipe {
-    let along = |axis: usize| AxisPhase::all(config.kernel[axis], config.stride[axis], config.dilation[axis]);
+    let along = |axis: usize| {
+        let crop = geometry::transposed_crop(config, axis);
+        AxisPhase::all(config.kernel[axis], config.stride[axis], config.dilation[axis], crop)
+    };
     let (rows, columns) = (along(0), along(1));
-    let panels = shape.panels(config.out_channels / config.groups);
-    let pairs = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
-    let phases = pairs.map(|(row, column)| {
-        let in_channels = config.in_channels / config.groups;
-        let window = Window::sparse(&row.taps, &column.taps, config.kernel, in_channels);
+    if let Some(merged) = merged(config, shape, [&rows, &columns]) {
+        return Recipe::Merged(merged);
+    }
+    let group = [config.in_channels / config.groups, config.out_channels / config.groups];
+    let phase = |row: &AxisPhase, column: &AxisPhase| {
+        let window = Window::sparse(&row.taps, &column.taps, config.kernel, group[0]);
         let along = |&(i, _): &(usize, isize)| column.taps.iter().map(move |&(j, _)| i * config.kernel[1] + j);
-        PhaseProduct {
-            residues: [row.residue, column.residue],
+        Phase {
+            place: [row.place, column.place],
             positions: row.taps.iter().flat_map(along).collect(),
-            product: Product { panels, window },
+            recipe: if direct_is_faster(group, config.groups) {
+                Recipe::Depthwise { window, group }
+            } else {
+                Recipe::ImplicitGemm {
+                    product: Product { panels: shape.panels(group[1]), window },
+                    kinds: shape.kinds(),
+                }
+            },
         }
+    };
+    let reached = |phases: &[AxisPhase]| phases.iter().filter(|phase| !phase.taps.is_empty()).cloned().collect();
+    let (rows, columns): (Vec<_>, Vec<_>) = (reached(&rows), reached(&columns));
+    Recipe::Phases(rows.iter().flat_map(|row| columns.iter().map(|column| phase(row, column))).collect())
+}
+
+/// All phases in one product, which reads and packs each pixel once for all of them: if all have the same taps, or with a panel at most.
+fn merged(config: &Conv2d, shape: TileShape, phases: [&[AxisPhase]; 2]) -> Option<Merged> {
+    let [channels, outs] = [config.in_channels, config.out_channels].map(|channels| channels / config.groups);
+    let count = config.stride[0].checked_mul(config.stride[1]).filter(|&count| count > 1)?;
+    let total = outs.checked_mul(count)?;
+    let kernel_taps = config.kernel[0] * config.kernel[1];
+    let panel = shape.panels(total).size;
+    let offsets = phases.map(|phases| {
+        let offsets: BTreeSet<isize> =
+            phases.iter().flat_map(|phase| phase.taps.iter().map(|&(_, offset)| offset)).collect();
+        offsets.into_iter().collect::<Vec<isize>>()
     });
-    Recipe::Phases(phases.collect())
+    let positions = [0, 1].map(|axis| {
+        let of_phase = |phase: &AxisPhase, offset: isize| {
+            phase.taps.iter().find(|&&(_, at)| at == offset).map(|&(position, _)| position)
+        };
+        let of_offset = |&offset: &isize| phases[axis].iter().map(|phase| of_phase(phase, offset)).collect();
+        offsets[axis].iter().map(of_offset).collect::<Vec<Vec<Option<usize>>>>()
+    });
+    let everywhere = positions.iter().flatten().flatten().all(Option::is_some);
+    let cut_alike = channels * kernel_taps <= SUMMATION_BLOCK || SUMMATION_BLOCK.is_multiple_of(kernel_taps);
+    let kinds: &[Lanes] = match everywhere && cut_alike {
+        true if panel.is_multiple_of(count) || total <= panel => shape.kinds(),
+        false if total <= panel => &[Lanes::Pixels],
+        _ => return None,
+    };
+    let [rows, columns] = offsets;
+    let window = Window::merged(rows, columns, kernel_taps, channels);
+    Some(Merged { product: Product { panels: Chunks { total, size: panel }, window }, kinds, positions })
 }

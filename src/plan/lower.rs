@@ -1,5 +1,7 @@
 //! From recipes to plans: weights in the order in which they will be read.
 
+use core::iter::repeat_n;
+
 use ndarray::ArrayView4;
 
 use crate::activation::Activation;
@@ -7,7 +9,7 @@ use crate::algo::depthwise::{self, Depthwise};
 use crate::algo::image::Sampling;
 use crate::algo::implicit_gemm::{self, ImplicitGemm, Weights};
 use crate::algo::transposed::borders::Borders;
-use crate::algo::transposed::{Phase, Transposed};
+use crate::algo::transposed::{Phases, Transposed};
 use crate::algo::window::Window;
 use crate::algo::{Either, Schedule};
 use crate::algorithm::Algorithm;
@@ -17,9 +19,11 @@ use crate::error::Error;
 use crate::gemm::PackedWeights;
 use crate::gemm::blocking::{Lanes, TileShape};
 use crate::geometry::Problem;
+use crate::numerics::SUMMATION_BLOCK;
+use crate::parts::Chunks;
 use crate::plan::choose;
-use crate::plan::recipe::{Product, Recipe};
-use crate::plan::schedule::Demand;
+use crate::plan::recipe::{Merged, Phase, Product, Recipe};
+use crate::plan::schedule::{Demand, Taps};
 use crate::simd::Isa;
 
 /// A convolution with its weights.
@@ -45,16 +49,44 @@ impl<T: Element> ConvolutionPlan<T> {
         weight: ArrayView4<'_, T>,
         bias: Option<Vec<T>>,
     ) -> Result<Self, Error> {
-        Ok(match choose::convolution(config, TileShape::of::<T>(isa), algorithm)? {
+        let recipe = choose::convolution(config, TileShape::of::<T>(isa), algorithm)?;
+        let (taps, rows) = (weight.len() / config.out_channels, config.out_channels / config.groups);
+        let weight = weight.as_standard_layout();
+        let weight = weight.as_slice().expect("standard layout");
+        let at = |group: usize, row: usize, tap: usize| weight[(group * rows + row) * taps + tap];
+        Ok(Self::of_recipe(recipe, config, isa, bias, at))
+    }
+
+    /// With a weight for each group, output channel of it, and tap.
+    fn of_recipe(
+        recipe: Recipe,
+        config: &Conv2d,
+        isa: Isa,
+        bias: Option<Vec<T>>,
+        weight: impl Fn(usize, usize, usize) -> T,
+    ) -> Self {
+        match recipe {
             Recipe::ImplicitGemm { product, kinds } => {
-                ConvolutionPlan::Product(ProductPlan::of_product(product, config, isa, weight, bias), kinds)
+                let weight = |group: usize, row: usize, tap: usize, _: usize| Some(weight(group, row, tap));
+                ConvolutionPlan::Product(ProductPlan::from_product(product, isa, config.groups, bias, weight), kinds)
             }
             Recipe::Depthwise { window, group } => {
-                let taps = weight.iter().copied().collect();
+                let channels =
+                    (0..config.groups).flat_map(|group_index| (0..group[1]).map(move |row| (group_index, row)));
+                let of_channel = group[0] * window.len();
+                let taps = channels.flat_map(|(group, row)| (0..of_channel).map(move |tap| (group, row, tap)));
+                let taps = taps.map(|(group, row, tap)| weight(group, row, tap)).collect();
                 ConvolutionPlan::Depthwise(depthwise::Weights { isa, window, group, taps, bias })
             }
-            Recipe::Phases(_) => unreachable!("only a transposed convolution has phases"),
-        })
+            Recipe::Phases(_) | Recipe::Merged(_) => unreachable!("only a transposed convolution has phases"),
+        }
+    }
+
+    fn finite(&self) -> bool {
+        match self {
+            ConvolutionPlan::Product(plan, _) => plan.weights.packed.finite(),
+            ConvolutionPlan::Depthwise(weights) => weights.taps.iter().all(|weight| weight.finite()),
+        }
     }
 
     /// How the work is cut.
@@ -123,18 +155,19 @@ impl<T: Element> ProductPlan<T> {
         let rows = config.out_channels / config.groups;
         let weight = weight.as_standard_layout();
         let weight = weight.as_slice().expect("standard layout");
-        let at = |group: usize, row: usize, tap: usize| weight[(group * rows + row) * taps + tap];
+        let at = |group: usize, row: usize, tap: usize, _: usize| Some(weight[(group * rows + row) * taps + tap]);
         Self::from_product(product, isa, config.groups, bias, at)
     }
 
+    /// With a weight for each group, row of it, tap and block of taps, where there is one.
     fn from_product(
         Product { panels, window }: Product,
         isa: Isa,
         groups: usize,
         bias: Option<Vec<T>>,
-        weight: impl Fn(usize, usize, usize) -> T,
+        weight: impl Fn(usize, usize, usize, usize) -> Option<T>,
     ) -> Self {
-        let packed = PackedWeights::new(groups, panels, window.block_ends().to_vec(), weight);
+        let packed = PackedWeights::new(groups, panels, window.blocks(), weight);
         let weights = Weights { isa, packed, bias };
         ProductPlan { window, skip_zeros: weights.may_skip_zeros(), weights }
     }
@@ -151,7 +184,7 @@ impl<T: Element> ProductPlan<T> {
         activation: &'a Activation<T>,
         lanes: Lanes,
     ) -> ImplicitGemm<'a, T> {
-        let product = implicit_gemm::Product { weights: &self.weights, activation, lanes };
+        let product = implicit_gemm::Product { weights: &self.weights, activation, lanes, woven: [1, 1] };
         let skip_zeros = mode == PaddingMode::Zeros && self.skip_zeros;
         ImplicitGemm { product, sampling: Sampling { window: &self.window, step, origin, mode }, skip_zeros }
     }
@@ -161,18 +194,25 @@ impl<T: Element> ProductPlan<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct TransposedPlan<T> {
     isa: Isa,
-    phases: Vec<([usize; 2], ProductPlan<T>)>,
+    parts: Parts<T>,
     bias: Option<Vec<T>>,
     finite: bool,
     /// For [`Borders`], where they are needed.
     borders: Option<Vec<T>>,
 }
 
+/// Columns of phases that are kept in working memory until all are there.
+const MOST_KEPT: usize = 4;
+
+/// Its phases, each with the place of its first output, or all in one.
+#[derive(Clone, Debug)]
+enum Parts<T> {
+    Phases(Vec<([usize; 2], ConvolutionPlan<T>)>),
+    Merged(Box<ProductPlan<T>>, &'static [Lanes]),
+}
+
 impl<T: Element> TransposedPlan<T> {
     pub(crate) fn new(config: &Conv2d, isa: Isa, weight: ArrayView4<'_, T>, bias: Option<Vec<T>>) -> Self {
-        let Recipe::Phases(recipes) = choose::transposed(config, TileShape::of::<T>(isa)) else {
-            unreachable!("a transposed convolution is computed by phases");
-        };
         let taps = config.kernel[0] * config.kernel[1];
         let (groups, rows) = (config.groups, config.out_channels / config.groups);
         let in_channels = config.in_channels / config.groups;
@@ -182,21 +222,78 @@ impl<T: Element> TransposedPlan<T> {
         let at = |group: usize, channel: usize, row: usize, position: usize| {
             weight[((group * in_channels + channel) * rows + row) * taps + taps - 1 - position]
         };
-        let phases = recipes.into_iter().map(|phase| {
-            let len = phase.positions.len();
-            let of_phase = |group: usize, row: usize, tap: usize| at(group, tap / len, row, phase.positions[tap % len]);
-            let plan = ProductPlan::from_product(phase.product, isa, groups, bias.clone(), of_phase);
-            (phase.residues, plan)
-        });
-        let phases: Vec<_> = phases.collect();
+        let parts = match choose::transposed(config, TileShape::of::<T>(isa)) {
+            Recipe::Phases(phases) => {
+                let plan = |phase: Phase| {
+                    let len = phase.positions.len();
+                    let of_phase =
+                        |group: usize, row: usize, tap: usize| at(group, tap / len, row, phase.positions[tap % len]);
+                    (phase.place, ConvolutionPlan::of_recipe(phase.recipe, config, isa, bias.clone(), of_phase))
+                };
+                Parts::Phases(phases.into_iter().map(plan).collect())
+            }
+            Recipe::Merged(Merged { product, kinds, positions }) => {
+                let (len, width, [_, columns]) = (product.window.len(), positions[1].len(), config.stride);
+                let count = config.stride[0] * columns;
+                let of_row = |group: usize, row: usize, tap: usize, block: usize| {
+                    let (channel, tap, phase) = (tap / len, tap % len, row % count);
+                    let position = positions[0][tap / width][phase / columns]? * config.kernel[1]
+                        + positions[1][tap % width][phase % columns]?;
+                    let here = (channel * taps + position) / SUMMATION_BLOCK == block;
+                    here.then(|| at(group, channel, row / count, position))
+                };
+                let bias = bias.as_ref().map(|bias| bias.iter().flat_map(|&bias| repeat_n(bias, count)).collect());
+                Parts::Merged(Box::new(ProductPlan::from_product(product, isa, groups, bias, of_row)), kinds)
+            }
+            recipe => unreachable!("not a transposed convolution: {recipe:?}"),
+        };
         // Every tap belongs to a phase.
-        let finite = phases.iter().all(|(_, plan): &(_, ProductPlan<T>)| plan.weights.packed.finite());
+        let finite = match &parts {
+            Parts::Phases(phases) => phases.iter().all(|(_, plan)| plan.finite()),
+            Parts::Merged(plan, _) => plan.weights.packed.finite(),
+        };
         let borders = (!finite || config.padding_mode != PaddingMode::Zeros).then(|| {
             let channels = (0..groups).flat_map(|group| (0..in_channels).map(move |channel| (group, channel)));
             let columns = channels.flat_map(|(group, channel)| (0..taps).map(move |tap| (group, channel, tap)));
             columns.flat_map(|(group, channel, tap)| (0..rows).map(move |row| at(group, channel, row, tap))).collect()
         });
-        TransposedPlan { isa, phases, bias, finite, borders }
+        TransposedPlan { isa, parts, bias, finite, borders }
+    }
+
+    /// Whether phases are computed in working memory, a row of them at a time: if each has taps, and they are few enough.
+    fn weaves(&self, stride: [usize; 2]) -> bool {
+        match &self.parts {
+            Parts::Phases(phases) => (2..=MOST_KEPT).contains(&stride[1]) && phases.len() == stride[0] * stride[1],
+            Parts::Merged(..) => false,
+        }
+    }
+
+    /// How the work is cut. `demand` is that of a phase.
+    pub(crate) fn schedule(&self, demand: &Demand, threads: usize) -> Schedule {
+        match &self.parts {
+            Parts::Phases(phases) => match phases.first() {
+                Some((_, plan)) => {
+                    let kept = if self.weaves(demand.phases) { demand.phases[1] } else { 0 };
+                    plan.schedule(&Demand { kept, ..*demand }, threads)
+                }
+                None => demand.schedule(threads),
+            },
+            Parts::Merged(plan, kinds) => {
+                let (panels, count) = (plan.weights.packed.panels(), demand.phases[0] * demand.phases[1]);
+                let total = demand.units.total * count;
+                let size = if panels.total == total { panels.size } else { panels.total };
+                let merged = Demand {
+                    kinds,
+                    units: Chunks { total, size },
+                    channels_per_group: panels.total,
+                    taps: Taps { kernel: plan.window.kernel(), ..demand.taps },
+                    ..*demand
+                };
+                let schedule = merged.schedule(threads);
+                let units = Chunks { total: demand.units.total, size: (size / count).min(demand.units.total) };
+                Schedule { units, ..schedule }
+            }
+        }
     }
 
     /// The stage for inputs of the problem's size.
@@ -206,10 +303,25 @@ impl<T: Element> TransposedPlan<T> {
         problem: &'a Problem,
         activation: &'a Activation<T>,
         lanes: Lanes,
-    ) -> Transposed<'a, T, ImplicitGemm<'a, T>> {
-        let phase = |(residues, plan): &'a ([usize; 2], ProductPlan<T>)| Phase {
-            residues: *residues,
-            stage: plan.stage_at([1, 1], [0, 0], PaddingMode::Zeros, &Activation::None, lanes),
+    ) -> Transposed<'a, T, ConvolutionStage<'a, T>, ImplicitGemm<'a, T>> {
+        let once = Problem { stride: [1, 1], mode: PaddingMode::Zeros, ..*problem };
+        let phases = match &self.parts {
+            Parts::Phases(phases) => {
+                let phase = |(place, plan): &'a ([usize; 2], ConvolutionPlan<T>)| {
+                    (*place, plan.stage_at(&once, [0, 0], &Activation::None, lanes))
+                };
+                let stages = phases.iter().map(phase);
+                if self.weaves(problem.stride) {
+                    Phases::Rows(stages.map(|(_, stage)| stage).collect())
+                } else {
+                    Phases::Each(stages.collect())
+                }
+            }
+            Parts::Merged(plan, _) => {
+                let mut stage = plan.stage_at([1, 1], [0, 0], PaddingMode::Zeros, &Activation::None, lanes);
+                stage.product.woven = problem.stride;
+                Phases::Woven(stage)
+            }
         };
         let bias = self.bias.as_deref();
         let borders = self.borders.as_deref().map(|weights| Borders {
@@ -221,14 +333,6 @@ impl<T: Element> TransposedPlan<T> {
             bias,
             finite: self.finite,
         });
-        Transposed {
-            isa: self.isa,
-            phases: self.phases.iter().map(phase).collect(),
-            stride: problem.stride,
-            crop: problem.pads.begins(),
-            bias,
-            activation,
-            borders,
-        }
+        Transposed { isa: self.isa, phases, stride: problem.stride, bias, activation, borders }
     }
 }

@@ -14,12 +14,22 @@ pub(crate) struct Product {
 
 /// One phase of a transposed convolution.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PhaseProduct {
-    /// Of rows and columns, modulo the stride.
-    pub(crate) residues: [usize; 2],
+pub(crate) struct Phase {
+    /// Of rows and columns: where its first output is.
+    pub(crate) place: [usize; 2],
     /// Each tap's position in the flipped kernel, in ascending order.
     pub(crate) positions: Vec<usize>,
+    pub(crate) recipe: Recipe,
+}
+
+/// All phases of a transposed convolution as output channels of one product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Merged {
+    /// Its rows are output channels, in each the rows of phases, in each the columns of phases.
     pub(crate) product: Product,
+    pub(crate) kinds: &'static [Lanes],
+    /// For rows and columns of taps of the window: the position in the flipped kernel that it has in each phase, if any.
+    pub(crate) positions: [Vec<Vec<Option<usize>>>; 2],
 }
 
 /// How an operation is computed.
@@ -33,6 +43,8 @@ pub(crate) enum Recipe {
         /// Input and output channels of a group.
         group: [usize; 2],
     },
-    /// One implicit matrix product for each phase of the output that any tap reaches.
-    Phases(Vec<PhaseProduct>),
+    /// A convolution for each phase of the output that any tap reaches.
+    Phases(Vec<Phase>),
+    /// One product for all phases.
+    Merged(Merged),
 }

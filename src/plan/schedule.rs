@@ -117,6 +117,8 @@ pub(crate) struct Demand {
     /// Neighbours in a vector of pixels are so far apart: the stride of a transposed convolution, else 1.
     pub(crate) phases: [usize; 2],
     pub(crate) taps: Taps,
+    /// So many phases are kept in working memory until all are there.
+    pub(crate) kept: usize,
     /// Whether neighbouring rows of pixels follow each other without gaps.
     pub(crate) linear: bool,
     /// Columns of the input from one pixel to the next.
@@ -192,15 +194,13 @@ impl Demand {
             }
         }
         let (_, cut) = best.expect("there is at least one cut");
-        let schedule = Schedule {
-            workers: 1,
-            units: self.units,
-            splits: cut.splits,
-            rows: (cut.rows * self.phases[0]).min(self.output[0]),
-            columns: (cut.columns * self.phases[1]).min(self.output[1]),
-            lanes: cut.lanes,
-        };
-        self.shared(schedule, threads)
+        self.shared(self.in_outputs([cut.rows, cut.columns], cut.splits, cut.lanes), threads)
+    }
+
+    /// A schedule of regions with so many rows and columns of each phase, for one thread.
+    fn in_outputs(&self, size: [usize; 2], splits: usize, lanes: Lanes) -> Schedule {
+        let [rows, columns] = [0, 1].map(|axis| (size[axis] * self.phases[axis]).min(self.output[axis]));
+        Schedule { workers: 1, units: self.units, splits, rows, columns, lanes }
     }
 
     /// The schedule of the second of two convolutions that runs on what the first has just made, and how many rows are made at a time: about as many as
@@ -243,9 +243,7 @@ impl Demand {
         let even = threads.div_ceil(others);
         let bands = rows.div_ceil(most).next_multiple_of(even).min(rows);
         let tall = rows.div_ceil(bands).next_multiple_of(TALL);
-        let schedule =
-            Schedule { workers: 1, units: self.units, splits, rows: tall.min(rows), columns, lanes: Lanes::Pixels };
-        self.shared(schedule, threads)
+        self.shared(self.in_outputs([tall.min(rows), columns], splits, Lanes::Pixels), threads)
     }
 
     /// Into how many pieces the channels may be split: among the threads, or, where memory does not hold the sums of all channels and pixels, into
@@ -302,7 +300,9 @@ impl Demand {
             }
             None => taps.channels_per_block() * taps.packed(0, rows) * taps.packed(1, columns),
         };
-        packed + self.shape.sums_len(lanes, self.channels(splits).0, rows * columns)
+        let (channels, groups) = self.channels(splits);
+        let kept = self.kept * channels * groups;
+        packed + self.shape.sums_len(lanes, channels, rows * columns) + kept * rows * columns
     }
 
     /// Rows and columns of the largest phase.
@@ -380,6 +380,7 @@ mod tests {
             phases: [1, 1],
             taps: Taps { kernel: [3, 3], channels: 64, classes: [1, 1], distance: [1, 1] },
             linear: false,
+            kept: 0,
             unpadded: false,
             column_step: 1,
             sampled: None,

@@ -57,6 +57,7 @@ vectors!(
         // SAFETY: the array has as many elements as the vector.
         unsafe { vld1q_f32(lanes.as_ptr()) }
     },
+    zip |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
     zip_groups |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
     split_groups |a, b| (a, b),
     prefetch |_: &[f32], _| (),
@@ -109,6 +110,7 @@ vectors!(
         // SAFETY: the array has as many elements as the vector.
         unsafe { vld1q_f64(lanes.as_ptr()) }
     },
+    zip |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
     zip_groups |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
     split_groups |a, b| (a, b),
     prefetch |_: &[f64], _| (),

@@ -73,6 +73,8 @@ pub trait Simd<T: Copy>: Copy {
     fn keep(self, vector: Self::Vector, mask: Self::Mask) -> Self::Vector;
     /// The lanes whose bits are set, side by side from lane 0 on; the others may be anything.
     fn compress(self, vector: Self::Vector, bits: u32) -> Self::Vector;
+    /// Interleaves two vectors: `a[0], b[0], a[1], b[1]` and so on; first their lower halves.
+    fn zip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
     /// Interleaves two vectors, group by group: `a[0], b[0], a[1], b[1]` and so on; first the lower halves of all groups.
     fn zip_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
     /// The groups 0, 2 and so on of two vectors, one vector's behind the other's; then the groups 1, 3 and so on.
@@ -252,7 +254,7 @@ macro_rules! vectors {
         splat $splat:expr, load $load:expr, load_even $load_even:expr, store $store:expr,
         load_partial $load_partial:expr, store_partial $store_partial:expr,
         mask $mask:expr, keep $keep:expr, compress $compress:expr,
-        zip_groups $zip:expr, split_groups $split:expr, prefetch $prefetch:expr,
+        zip $zip_all:expr, zip_groups $zip:expr, split_groups $split:expr, prefetch $prefetch:expr,
         add $add:expr, fma $fma:expr $(,)?
     ) => {
         impl $crate::simd::Simd<$element> for $token {
@@ -285,6 +287,7 @@ macro_rules! vectors {
             vectors!(@op $features, $mask, mask(bits: u32) -> $mask_type);
             vectors!(@op $features, $keep, keep(vector: $vector, mask: $mask_type) -> $vector);
             vectors!(@op $features, $compress, compress(vector: $vector, bits: u32) -> $vector);
+            vectors!(@op $features, $zip_all, zip(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $zip, zip_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $split, split_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $prefetch, prefetch(slice: &[$element], index: usize) -> ());

@@ -81,9 +81,15 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     }
 
     #[inline(always)]
-    fn zip_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
+    fn zip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
         let at = |index: usize| if index.is_multiple_of(2) { a[index / 2] } else { b[index / 2] };
         (core::array::from_fn(at), core::array::from_fn(|lane| at(lane + LANES)))
+    }
+
+    /// A vector is one group.
+    #[inline(always)]
+    fn zip_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
+        <Self as Simd<T>>::zip(self, a, b)
     }
 
     #[inline(always)]

@@ -61,6 +61,10 @@ vectors!(
         // SAFETY: the array has as many elements as the vector.
         unsafe { _mm256_loadu_ps(lanes.as_ptr()) }
     },
+    zip |a, b| {
+        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
+    },
     zip_groups |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
     prefetch |slice: &[f32], index| prefetch(slice, index),
@@ -109,6 +113,10 @@ vectors!(
         side_by_side(&mut lanes, bits);
         // SAFETY: the array has as many elements as the vector.
         unsafe { _mm256_loadu_pd(lanes.as_ptr()) }
+    },
+    zip |a, b| {
+        let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        (_mm256_permute2f128_pd::<0x20>(low, high), _mm256_permute2f128_pd::<0x31>(low, high))
     },
     zip_groups |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
@@ -166,6 +174,11 @@ vectors!(
     mask |bits| bits as u16,
     keep |vector, mask| _mm512_maskz_mov_ps(mask, vector),
     compress |vector, bits: u32| _mm512_maskz_compress_ps(bits as u16, vector),
+    zip |a, b| {
+        let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b))
+    },
     zip_groups |a, b| (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)),
     prefetch |slice: &[f32], index| prefetch(slice, index),
@@ -205,6 +218,10 @@ vectors!(
     mask |bits| bits as u8,
     keep |vector, mask| _mm512_maskz_mov_pd(mask, vector),
     compress |vector, bits: u32| _mm512_maskz_compress_pd(bits as u8, vector),
+    zip |a, b| {
+        let (low, high) = (_mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15));
+        (_mm512_permutex2var_pd(a, low, b), _mm512_permutex2var_pd(a, high, b))
+    },
     zip_groups |a, b| (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b)),
     prefetch |slice: &[f64], index| prefetch(slice, index),

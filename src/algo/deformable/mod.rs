@@ -56,7 +56,7 @@ impl<T: Float> Stage<T> for Deformable<'_, T> {
 
 impl<'a, T: Float> Deformable<'a, T> {
     fn product(&self) -> Product<'a, T> {
-        Product { weights: self.weights, activation: self.activation, lanes: self.lanes }
+        Product { weights: self.weights, activation: self.activation, lanes: self.lanes, woven: [1, 1] }
     }
 }
 

@@ -230,7 +230,7 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, '_, T> {
             simd.call(Plane {
                 pixels: &memory[(channel / outs - groups.start) * ins * source.distance()..],
                 offsets,
-                block_ends: window.block_ends(),
+                blocks: window.blocks(),
                 weights: &weights.taps[channel * per_channel..][..per_channel],
                 bias: weights.bias.as_ref().map_or(T::ZERO, |bias| bias[channel]),
                 pitch: source.pitch(),

@@ -91,6 +91,8 @@ pub(crate) struct Product<'a, T> {
     pub(crate) weights: &'a Weights<T>,
     pub(crate) activation: &'a Activation<T>,
     pub(crate) lanes: Lanes,
+    /// Rows and columns of neighbouring outputs that are a pixel's: they are its channels, one after the other.
+    pub(crate) woven: [usize; 2],
 }
 
 impl<'a, T: Element> Product<'a, T> {
@@ -127,14 +129,16 @@ impl<'a, T: Element> Product<'a, T> {
         scratch.lists.start(self.has_several_groups(region));
         let mut rest = output;
         for (group, channels) in by_group(region.channels.clone(), per_group) {
-            let (output, others) = rest.split_at(Axis(0), channels.len());
+            let (output, others) = rest.split_at(Axis(0), channels.len() / (self.woven[0] * self.woven[1]));
             rest = others;
             let region = Region { channels, ..region.clone() };
             let source = source(group, &region);
-            let job = Job { product: *self, group, channels: region.channels, source: &source };
-            match DirectRows::new(output) {
+            let size = [region.rows.len(), region.columns.len()];
+            let job = Job { product: *self, group, channels: region.channels, size, source: &source };
+            let direct = if self.woven == [1, 1] { DirectRows::new(output) } else { Err(output) };
+            match direct {
                 Ok(rows) => job.run_in_place(rows, scratch.reborrow()),
-                Err(view) => job.run_staged(view, scratch.reborrow()),
+                Err(output) => job.run_staged(output, scratch.reborrow()),
             }
         }
     }
@@ -145,6 +149,8 @@ struct Job<'a, T, P> {
     product: Product<'a, T>,
     group: usize,
     channels: Range<usize>,
+    /// Rows and columns of pixels.
+    size: [usize; 2],
     source: &'a P,
 }
 
@@ -181,14 +187,21 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
 
     /// For outputs whose pixels are not in one run of memory: computes rows in working memory and copies them out.
     fn run_staged(&self, output: ArrayViewMut3<'_, T>, mut scratch: Scratch<'_, T>) {
-        let Product { weights, activation, lanes } = self.product;
-        let (panels, (_, rows, columns)) = (weights.packed.panels(), output.dim());
-        let pixels = rows * columns;
+        let Product { weights, activation, lanes, woven } = self.product;
+        let (panels, size) = (weights.packed.panels(), self.size);
+        let pixels = size[0] * size[1];
         let (memory, mut scratch) = scratch.split(self.product.staged_len(self.channels.len(), pixels));
         if lanes == Lanes::Channels {
             let first_channel = self.channels.start;
-            let mut rows =
-                PassingRows(StagedRows { rows: memory, pixels, output, first_channel, isa: weights.isa, activation });
+            let mut rows = PassingRows(StagedRows {
+                rows: memory,
+                size,
+                woven,
+                output,
+                first_channel,
+                isa: weights.isa,
+                activation,
+            });
             let memory = self.memory(self.channels.len(), pixels, scratch);
             return self.gemm(self.panels(), self.channels.clone()).run(&mut rows, memory);
         }
@@ -199,14 +212,14 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
             let chunk = first..end.min(first + most);
             let rows = panels.range(chunk.clone());
             let channels = self.group_start() + rows.start..self.group_start() + rows.end;
-            let (output, others) = rest.split_at(Axis(0), rows.len());
+            let (output, others) = rest.split_at(Axis(0), rows.len() / (woven[0] * woven[1]));
             rest = others;
             let first_channel = channels.start;
             let mut held =
-                StagedRows { rows: &mut *memory, pixels, output, first_channel, isa: weights.isa, activation };
+                StagedRows { rows: &mut *memory, size, woven, output, first_channel, isa: weights.isa, activation };
             let memory = self.memory(rows.len(), pixels, scratch.reborrow());
             self.gemm(chunk, channels).run(&mut held, memory);
-            held.write(0, 0..rows.len());
+            held.write(0, rows.len());
         }
     }
 

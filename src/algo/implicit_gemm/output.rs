@@ -1,11 +1,10 @@
 //! Rows of output for the matrix product: in place where memory allows, else in working memory.
 
-use core::ops::Range;
-
 use ndarray::{ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
 use crate::algo::activate;
+use crate::algo::woven::Weave;
 use crate::element::Element;
 use crate::gemm::{MAX_PANEL_ROWS, Rows};
 use crate::simd::Isa;
@@ -19,9 +18,11 @@ pub(crate) struct DirectRows<'a, T> {
 impl<'a, T: Element> DirectRows<'a, T> {
     /// The view itself where it is not such an output.
     pub(crate) fn new(mut view: ArrayViewMut3<'a, T>) -> Result<Self, ArrayViewMut3<'a, T>> {
-        if !view.merge_axes(Axis(1), Axis(2)) || (view.len_of(Axis(2)) > 1 && view.strides()[2] != 1) {
+        let mut merged = view.view();
+        if !merged.merge_axes(Axis(1), Axis(2)) || (merged.len_of(Axis(2)) > 1 && merged.strides()[2] != 1) {
             return Err(view);
         }
+        view.merge_axes(Axis(1), Axis(2));
         Ok(DirectRows { view })
     }
 
@@ -50,8 +51,10 @@ impl<T: Element> Rows<T> for DirectRows<'_, T> {
 pub(crate) struct StagedRows<'m, 'o, 'a, T> {
     /// One behind the other.
     pub(crate) rows: &'m mut [T],
-    pub(crate) pixels: usize,
-    /// As many channels and pixels.
+    /// Rows and columns of pixels in each.
+    pub(crate) size: [usize; 2],
+    /// So many rows, and columns, of outputs are a pixel's: for each channel of the output there is a row for each of them.
+    pub(crate) woven: [usize; 2],
     pub(crate) output: ArrayViewMut3<'o, T>,
     /// The channel of row 0.
     pub(crate) first_channel: usize,
@@ -60,26 +63,24 @@ pub(crate) struct StagedRows<'m, 'o, 'a, T> {
 }
 
 impl<T: Element> StagedRows<'_, '_, '_, T> {
-    /// Applies the activation to some rows and copies them to the output.
-    pub(crate) fn write(&mut self, first: usize, rows: Range<usize>) {
-        let rows = &mut self.rows[rows.start * self.pixels..rows.end * self.pixels];
-        self.activation.apply_to(self.isa, rows, self.pixels, self.first_channel + first);
-        let columns = self.output.len_of(Axis(2));
-        let channels = self.output.axis_iter_mut(Axis(0)).skip(first);
-        for (from, mut to) in rows.chunks_exact(self.pixels).zip(channels) {
-            for (from, mut to) in from.chunks_exact(columns).zip(to.outer_iter_mut()) {
-                match to.as_slice_mut() {
-                    Some(to) => to.copy_from_slice(from),
-                    None => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
-                }
-            }
-        }
+    /// Applies the activation to the first rows of the memory and copies them to the output's row `first` and those that follow. They are those of
+    /// whole channels.
+    pub(crate) fn write(&mut self, first: usize, count: usize) {
+        let pixels = self.size[0] * self.size[1];
+        let rows = &mut self.rows[..count * pixels];
+        self.activation.apply_to(self.isa, rows, pixels, self.first_channel + first);
+        let [high, wide] = self.woven;
+        let channels = first / (high * wide)..(first + count) / (high * wide);
+        let output = self.output.slice_axis_mut(Axis(0), Slice::from(channels));
+        let pitches = [high * wide * pixels, wide * pixels, pixels];
+        T::launch(self.isa, Weave { rows, size: self.size, woven: self.woven, pitches, output });
     }
 
     /// Some rows of the memory.
     fn take(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
         let mut rows: [&mut [T]; MAX_PANEL_ROWS] = core::array::from_fn(|_| Default::default());
-        let pixels = self.rows[first * self.pixels..].chunks_exact_mut(self.pixels);
+        let pixels = self.size[0] * self.size[1];
+        let pixels = self.rows[first * pixels..].chunks_exact_mut(pixels);
         rows.iter_mut().zip(pixels).for_each(|(place, row)| *place = row);
         with(&mut rows[..count]);
     }
@@ -98,6 +99,6 @@ pub(crate) struct PassingRows<'m, 'o, 'a, T>(pub(crate) StagedRows<'m, 'o, 'a, T
 impl<T: Element> Rows<T> for PassingRows<'_, '_, '_, T> {
     fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
         self.0.take(0, count, with);
-        self.0.write(first, 0..count);
+        self.0.write(first, count);
     }
 }

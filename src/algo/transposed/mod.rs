@@ -9,9 +9,12 @@
 
 pub(crate) mod borders;
 
+use core::ops::Range;
+
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, s};
 
 use crate::activation::Activation;
+use crate::algo::woven::Weave;
 use crate::algo::{Extent, Region, Stage, activate};
 use crate::element::Element;
 use crate::scratch::Scratch;
@@ -21,53 +24,63 @@ use borders::Borders;
 /// The taps along one axis that reach outputs of one residue modulo the stride.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AxisPhase {
-    pub(crate) residue: usize,
-    /// Position in the flipped kernel, and input position relative to output `residue + m * stride`'s `m`; ascending.
+    /// The first of those outputs; the others follow a stride apart.
+    pub(crate) place: usize,
+    /// Position in the flipped kernel, and input position relative to the output's number in the phase; ascending.
     pub(crate) taps: Vec<(usize, isize)>,
 }
 
 impl AxisPhase {
-    /// The phases that any tap reaches, by residue.
-    pub(crate) fn all(kernel: usize, stride: usize, dilation: usize) -> Vec<AxisPhase> {
-        let mut residues: Vec<usize> = (0..kernel).map(|tap| tap * dilation % stride).collect();
-        residues.sort_unstable();
-        residues.dedup();
-        let taps_of = |residue: usize| {
+    /// All phases of an output before which `crop` positions are left out.
+    pub(crate) fn all(kernel: usize, stride: usize, dilation: usize, crop: usize) -> Vec<AxisPhase> {
+        let phase = |place: usize| {
+            let (residue, ahead) = ((place + crop) % stride, ((place + crop) / stride) as isize);
             let reaching = (0..kernel).rev().filter(|&tap| tap * dilation % stride == residue);
-            reaching.map(|tap| (kernel - 1 - tap, -((tap * dilation / stride) as isize))).collect()
+            let taps = reaching.map(|tap| (kernel - 1 - tap, ahead - (tap * dilation / stride) as isize)).collect();
+            AxisPhase { place, taps }
         };
-        residues.into_iter().map(|residue| AxisPhase { residue, taps: taps_of(residue) }).collect()
+        (0..stride).map(phase).collect()
     }
 }
 
-/// One phase and the stage that computes it.
-pub(crate) struct Phase<S> {
-    /// Of rows and of columns.
-    pub(crate) residues: [usize; 2],
-    pub(crate) stage: S,
+/// The phases, as stages.
+pub(crate) enum Phases<S, W> {
+    /// One for each that any tap reaches, with its first output; row by row.
+    Each(Vec<([usize; 2], S)>),
+    /// One for each, computed in working memory a row at a time and woven to rows of outputs.
+    Rows(Vec<S>),
+    /// One for all, whose channels are the phases of each channel, and which weaves them itself.
+    Woven(W),
 }
 
 /// The composite.
-pub(crate) struct Transposed<'a, T, S> {
+pub(crate) struct Transposed<'a, T, S, W> {
     pub(crate) isa: Isa,
-    pub(crate) phases: Vec<Phase<S>>,
+    pub(crate) phases: Phases<S, W>,
     pub(crate) stride: [usize; 2],
-    /// Rows and columns cropped before the output.
-    pub(crate) crop: [usize; 2],
     pub(crate) bias: Option<&'a [T]>,
     pub(crate) activation: &'a Activation<T>,
     pub(crate) borders: Option<Borders<'a, T>>,
 }
 
-impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
+impl<T: Element, S: Stage<T>, W: Stage<T>> Stage<T> for Transposed<'_, T, S, W> {
     fn scratch_len(&self, extent: Extent) -> usize {
         let most = |len: usize, axis: usize| len.div_ceil(self.stride[axis]);
         let of_phase = Extent { rows: most(extent.rows, 0), columns: most(extent.columns, 1), ..extent };
-        let phases = self.phases.iter().map(|phase| phase.stage.scratch_len(of_phase)).max();
-        let borders = self.borders.as_ref().map(|borders| borders.scratch_len(extent));
-        phases.unwrap_or(0).max(borders.unwrap_or(0))
+        let phases = match &self.phases {
+            Phases::Each(phases) => phases.iter().map(|(_, stage)| stage.scratch_len(of_phase)).max().unwrap_or(0),
+            Phases::Rows(phases) => {
+                let woven = extent.channels * of_phase.pixels() * self.stride[1];
+                woven + phases.iter().map(|stage| stage.scratch_len(of_phase)).max().unwrap_or(0)
+            }
+            Phases::Woven(stage) => {
+                stage.scratch_len(Extent { channels: extent.channels * self.stride[0] * self.stride[1], ..of_phase })
+            }
+        };
+        phases.max(self.borders.as_ref().map_or(0, |borders| borders.scratch_len(extent)))
     }
 
+    /// The region begins at a multiple of the stride.
     fn run(
         &self,
         input: ArrayView3<'_, T>,
@@ -75,24 +88,57 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
         mut output: ArrayViewMut3<'_, T>,
         mut scratch: Scratch<'_, T>,
     ) {
-        if self.phases.len() < self.stride[0].saturating_mul(self.stride[1]) {
-            self.fill_with_bias(region, &mut output);
-        }
-        for phase in &self.phases {
-            let axis = |index: usize, range: &core::ops::Range<usize>| {
-                // Positions in the uncropped output with the phase's residue: residue + m * stride.
-                let (stride, residue, crop) = (self.stride[index], phase.residues[index], self.crop[index]);
-                let m = |at: usize| (at + crop + stride - 1 - residue) / stride;
-                let (first, end) = (m(range.start), m(range.end));
-                (first..end, residue + first * stride - crop)
-            };
-            let ((rows, top), (columns, left)) = (axis(0, &region.rows), axis(1, &region.columns));
-            if rows.is_empty() || columns.is_empty() {
-                continue;
+        // The outputs of a phase from its first output on.
+        let along = |axis: usize, range: &Range<usize>, place: usize| {
+            let number = |at: usize| at.saturating_sub(place).div_ceil(self.stride[axis]);
+            number(range.start)..number(range.end)
+        };
+        match &self.phases {
+            Phases::Each(phases) => {
+                if phases.len() < self.stride[0].saturating_mul(self.stride[1]) {
+                    self.fill_with_bias(region, &mut output);
+                }
+                for (place, stage) in phases {
+                    let (rows, columns) = (along(0, &region.rows, place[0]), along(1, &region.columns, place[1]));
+                    if rows.is_empty() || columns.is_empty() {
+                        continue;
+                    }
+                    let output = output.slice_mut(s![.., place[0]..;self.stride[0], place[1]..;self.stride[1]]);
+                    stage.run(input, &Region { rows, columns, ..region.clone() }, output, scratch.reborrow());
+                }
             }
-            let (top, left) = (top - region.rows.start, left - region.columns.start);
-            let place = output.slice_mut(s![.., top..;self.stride[0], left..;self.stride[1]]);
-            phase.stage.run(input, &Region { rows, columns, ..region.clone() }, place, scratch.reborrow());
+            Phases::Rows(phases) => {
+                let wide = self.stride[1];
+                // A phase may have a column less, which is computed for nothing.
+                let columns = along(1, &region.columns, 0);
+                for (place, phases) in phases.chunks_exact(wide).enumerate() {
+                    let rows = along(0, &region.rows, place);
+                    let region = Region { rows, columns: columns.clone(), ..region.clone() };
+                    let Extent { channels, rows, columns } = region.extent();
+                    let each = channels * rows * columns;
+                    if each == 0 {
+                        continue;
+                    }
+                    let (woven, mut scratch) = scratch.split(each * wide);
+                    for (stage, to) in phases.iter().zip(woven.chunks_exact_mut(each)) {
+                        let to = ArrayViewMut3::from_shape((channels, rows, columns), to).expect("as many elements");
+                        stage.run(input, &region, to, scratch.reborrow());
+                    }
+                    let output = output.slice_mut(s![.., place..;self.stride[0], ..]);
+                    let (size, pitches) = ([rows, columns], [rows * columns, 0, each]);
+                    T::launch(self.isa, Weave { rows: woven, size, woven: [1, wide], pitches, output });
+                }
+            }
+            Phases::Woven(stage) => {
+                let count = self.stride[0] * self.stride[1];
+                let region = Region {
+                    sample: region.sample,
+                    channels: region.channels.start * count..region.channels.end * count,
+                    rows: along(0, &region.rows, 0),
+                    columns: along(1, &region.columns, 0),
+                };
+                stage.run(input, &region, output.view_mut(), scratch.reborrow());
+            }
         }
         if let Some(borders) = &self.borders {
             borders.run(input, region, output.view_mut(), scratch.elements);
@@ -101,7 +147,7 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
     }
 }
 
-impl<T: Element, S> Transposed<'_, T, S> {
+impl<T: Element, S, W> Transposed<'_, T, S, W> {
     /// What outputs hold that no tap reaches: the bias, and a sum of nothing.
     fn fill_with_bias(&self, region: &Region, output: &mut ArrayViewMut3<'_, T>) {
         for (channel, mut plane) in region.channels.clone().zip(output.axis_iter_mut(Axis(0))) {
