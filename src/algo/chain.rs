@@ -88,7 +88,7 @@ impl<T: Element, A: Stage<T>, B: Stage<T>, F: Fn([isize; 2]) -> B + Sync> Stage<
         let (memory, mut scratch) = scratch.split(held_len(held));
         let (columns, left) = self.middle.seen(1, &region.columns);
         let mut made = 0..0;
-        for (rows, output) in super::chunks(output, 1, self.band) {
+        for (rows, output) in super::chunks(output, 1, self.band, 0) {
             let band = region.rows.start + rows.start..region.rows.start + rows.end;
             let (wanted, top) = self.middle.seen(0, &band);
             // Bands go down: what is kept is the end of what was made and the beginning of what is wanted.

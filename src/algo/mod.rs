@@ -93,9 +93,10 @@ pub(crate) struct Schedule {
     pub(crate) units: Chunks,
     /// Into how many runs of units the channels are split.
     pub(crate) splits: usize,
-    /// Rows and columns of a region; fewer at the ends.
+    /// Rows and columns of a region; fewer at the ends, and in the first ones by as many as `lead` says.
     pub(crate) rows: usize,
     pub(crate) columns: usize,
+    pub(crate) lead: [usize; 2],
     /// What the lanes of the register tiles are.
     pub(crate) lanes: Lanes,
 }
@@ -130,9 +131,9 @@ pub(crate) fn drive<T: Element>(
             let channels = schedule.channels(split);
             let (output, others) = rest.take().expect("put back below").split_at(Axis(0), channels.len());
             rest = Some(others);
-            chunks(output, 1, schedule.rows).flat_map(move |(rows, output)| {
+            chunks(output, 1, schedule.rows, schedule.lead[0]).flat_map(move |(rows, output)| {
                 let channels = channels.clone();
-                chunks(output, 2, schedule.columns).map(move |(columns, output)| {
+                chunks(output, 2, schedule.columns, schedule.lead[1]).map(move |(columns, output)| {
                     (Region { sample, channels: channels.clone(), rows: rows.clone(), columns }, output)
                 })
             })
@@ -144,20 +145,21 @@ pub(crate) fn drive<T: Element>(
     });
 }
 
-/// Consecutive pieces of `size` along an axis, the last one maybe shorter, with their ranges.
+/// Consecutive pieces of `size` along an axis, the first one shorter by `lead`, the last one maybe shorter, with their ranges.
 pub(crate) fn chunks<T>(
     view: ArrayViewMut3<'_, T>,
     axis: usize,
     size: usize,
+    lead: usize,
 ) -> impl Iterator<Item = (Range<usize>, ArrayViewMut3<'_, T>)> {
-    let mut rest = Some((0, view));
+    let (mut rest, mut next) = (Some((0, view)), size - lead);
     core::iter::from_fn(move || {
         let (start, view) = rest.take()?;
         let len = view.len_of(Axis(axis));
         if len == 0 {
             return None;
         }
-        let size = size.min(len);
+        let size = core::mem::replace(&mut next, size).min(len);
         let (piece, after) = view.split_at(Axis(axis), size);
         rest = Some((start + size, after));
         Some((start..start + size, piece))

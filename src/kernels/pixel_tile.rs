@@ -114,8 +114,8 @@ impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
     }
 }
 
-/// The partial sums of one tile, for the panel's rows from `first` on. With `MASKED` those only that have a tap: the branches repeat with the
-/// taps of a channel, so that they are foreseen.
+/// The partial sums of one tile, for the panel's rows from `first` on. With `MASKED` each tap is added to those only that have it, which are
+/// mostly all, or none: the branches repeat with the taps of a channel, so that they are foreseen.
 #[inline(always)]
 fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MASKED: bool>(
     simd: S,
@@ -131,13 +131,26 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
         let pixels = &pixels[at..at + V * S::LANES];
         let at = tap.weight as usize * block.rows as usize + first as usize;
         let weights = &block.weights[at..at + R];
-        let mask = if MASKED { block.masks[tap.weight as usize] >> first } else { 0 };
+        let all = (1 << R) - 1;
+        let mask = if MASKED { block.masks[tap.weight as usize] >> first & all } else { all };
+        if MASKED && mask == 0 {
+            continue;
+        }
         let mut x = [simd.splat(T::ZERO); V];
         unroll!(VECTOR < V, at most 6, {
             x[VECTOR] = simd.load(&pixels[VECTOR * S::LANES..]);
         });
+        if !MASKED || mask == all {
+            unroll!(ROW < R, {
+                let weight = simd.splat(weights[ROW]);
+                unroll!(VECTOR < V, at most 6, {
+                    sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);
+                });
+            });
+            continue;
+        }
         unroll!(ROW < R, {
-            if !MASKED || mask & (1 << ROW) != 0 {
+            if mask & (1 << ROW) != 0 {
                 let weight = simd.splat(weights[ROW]);
                 unroll!(VECTOR < V, at most 6, {
                     sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);

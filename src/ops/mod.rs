@@ -199,6 +199,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         output: problem.output,
         phases,
         kept: 0,
+        lead: [0, 0],
         linear: unpadded && taps.kernel == [1, 1],
         column_step: problem.stride[1] / phases[1],
         unpadded,
@@ -220,6 +221,7 @@ fn taps(config: &Conv2d, problem: &Problem, phases: [usize; 2]) -> Taps {
     });
     Taps {
         kernel: [0, 1].map(|axis| config.kernel[axis].div_ceil(phases[axis])),
+        of_kernel: config.kernel[0] * config.kernel[1],
         channels: problem.in_channels_per_group(),
         classes: axes.map(|(classes, _)| classes),
         distance: axes.map(|(_, distance)| distance),

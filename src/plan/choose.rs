@@ -56,14 +56,10 @@ pub(crate) fn product(config: &Conv2d, shape: TileShape) -> Product {
 
 /// For a transposed convolution.
 pub(crate) fn transposed(config: &Conv2d, shape: TileShape) -> Recipe {
-    let along = |axis: usize| {
-        let crop = geometry::transposed_crop(config, axis);
-        AxisPhase::all(config.kernel[axis], config.stride[axis], config.dilation[axis], crop)
-    };
-    let (rows, columns) = (along(0), along(1));
-    if let Some(merged) = merged(config, shape, [&rows, &columns]) {
+    if let Some(merged) = merged(config, shape) {
         return Recipe::Merged(merged);
     }
+    let [rows, columns] = phases(config, [0, 0]);
     let group = [config.in_channels / config.groups, config.out_channels / config.groups];
     let phase = |row: &AxisPhase, column: &AxisPhase| {
         let window = Window::sparse(&row.taps, &column.taps, config.kernel, group[0]);
@@ -81,19 +77,33 @@ pub(crate) fn transposed(config: &Conv2d, shape: TileShape) -> Recipe {
             },
         }
     };
-    let reached = |phases: &[AxisPhase]| phases.iter().filter(|phase| !phase.taps.is_empty()).cloned().collect();
-    let (rows, columns): (Vec<_>, Vec<_>) = (reached(&rows), reached(&columns));
+    let reached = |phases: Vec<AxisPhase>| phases.into_iter().filter(|phase| !phase.taps.is_empty());
+    let (rows, columns): (Vec<_>, Vec<_>) = (reached(rows).collect(), reached(columns).collect());
     Recipe::Phases(rows.iter().flat_map(|row| columns.iter().map(|column| phase(row, column))).collect())
 }
 
+/// The phases along each axis, with some more outputs before the first one.
+fn phases(config: &Conv2d, lead: [usize; 2]) -> [Vec<AxisPhase>; 2] {
+    [0, 1].map(|axis| {
+        let crop = geometry::transposed_crop(config, axis) - lead[axis];
+        AxisPhase::all(config.kernel[axis], config.stride[axis], config.dilation[axis], crop)
+    })
+}
+
 /// All phases in one product, which reads and packs each pixel once for all of them: if all have the same taps, or with a panel at most.
-fn merged(config: &Conv2d, shape: TileShape, phases: [&[AxisPhase]; 2]) -> Option<Merged> {
+fn merged(config: &Conv2d, shape: TileShape) -> Option<Merged> {
     let [channels, outs] = [config.in_channels, config.out_channels].map(|channels| channels / config.groups);
     let count = config.stride[0].checked_mul(config.stride[1]).filter(|&count| count > 1)?;
     let total = outs.checked_mul(count)?;
+    // Outputs begin in the middle of a pixel's, which costs up to a row and a column of pixels: too much where images are small, as those of many channels are.
+    let lead = [0, 1].map(|axis| geometry::transposed_crop(config, axis) % config.stride[axis]);
+    if lead != [0, 0] && total > shape.panels(total).size {
+        return None;
+    }
+    let phases = phases(config, lead);
     let kernel_taps = config.kernel[0] * config.kernel[1];
     let panel = shape.panels(total).size;
-    let offsets = phases.map(|phases| {
+    let offsets = phases.each_ref().map(|phases| {
         let offsets: BTreeSet<isize> =
             phases.iter().flat_map(|phase| phase.taps.iter().map(|&(_, offset)| offset)).collect();
         offsets.into_iter().collect::<Vec<isize>>()
@@ -114,5 +124,5 @@ fn merged(config: &Conv2d, shape: TileShape, phases: [&[AxisPhase]; 2]) -> Optio
     };
     let [rows, columns] = offsets;
     let window = Window::merged(rows, columns, kernel_taps, channels);
-    Some(Merged { product: Product { panels: Chunks { total, size: panel }, window }, kinds, positions })
+    Some(Merged { product: Product { panels: Chunks { total, size: panel }, window }, kinds, lead, positions })
 }

@@ -11,6 +11,7 @@ use crate::algo::implicit_gemm::{self, ImplicitGemm, Weights};
 use crate::algo::transposed::borders::Borders;
 use crate::algo::transposed::{Phases, Transposed};
 use crate::algo::window::Window;
+use crate::algo::woven::Woven;
 use crate::algo::{Either, Schedule};
 use crate::algorithm::Algorithm;
 use crate::config::{Conv2d, PaddingMode};
@@ -184,7 +185,7 @@ impl<T: Element> ProductPlan<T> {
         activation: &'a Activation<T>,
         lanes: Lanes,
     ) -> ImplicitGemm<'a, T> {
-        let product = implicit_gemm::Product { weights: &self.weights, activation, lanes, woven: [1, 1] };
+        let product = implicit_gemm::Product { weights: &self.weights, activation, lanes, woven: Woven::NOT };
         let skip_zeros = mode == PaddingMode::Zeros && self.skip_zeros;
         ImplicitGemm { product, sampling: Sampling { window: &self.window, step, origin, mode }, skip_zeros }
     }
@@ -208,7 +209,7 @@ const MOST_KEPT: usize = 4;
 #[derive(Clone, Debug)]
 enum Parts<T> {
     Phases(Vec<([usize; 2], ConvolutionPlan<T>)>),
-    Merged(Box<ProductPlan<T>>, &'static [Lanes]),
+    Merged { plan: Box<ProductPlan<T>>, kinds: &'static [Lanes], lead: [usize; 2] },
 }
 
 impl<T: Element> TransposedPlan<T> {
@@ -232,7 +233,7 @@ impl<T: Element> TransposedPlan<T> {
                 };
                 Parts::Phases(phases.into_iter().map(plan).collect())
             }
-            Recipe::Merged(Merged { product, kinds, positions }) => {
+            Recipe::Merged(Merged { product, kinds, lead, positions }) => {
                 let (len, width, [_, columns]) = (product.window.len(), positions[1].len(), config.stride);
                 let count = config.stride[0] * columns;
                 let of_row = |group: usize, row: usize, tap: usize, block: usize| {
@@ -243,14 +244,14 @@ impl<T: Element> TransposedPlan<T> {
                     here.then(|| at(group, channel, row / count, position))
                 };
                 let bias = bias.as_ref().map(|bias| bias.iter().flat_map(|&bias| repeat_n(bias, count)).collect());
-                Parts::Merged(Box::new(ProductPlan::from_product(product, isa, groups, bias, of_row)), kinds)
+                Parts::Merged { plan: Box::new(ProductPlan::from_product(product, isa, groups, bias, of_row)), kinds, lead }
             }
             recipe => unreachable!("not a transposed convolution: {recipe:?}"),
         };
         // Every tap belongs to a phase.
         let finite = match &parts {
             Parts::Phases(phases) => phases.iter().all(|(_, plan)| plan.finite()),
-            Parts::Merged(plan, _) => plan.weights.packed.finite(),
+            Parts::Merged { plan, .. } => plan.weights.packed.finite(),
         };
         let borders = (!finite || config.padding_mode != PaddingMode::Zeros).then(|| {
             let channels = (0..groups).flat_map(|group| (0..in_channels).map(move |channel| (group, channel)));
@@ -264,7 +265,7 @@ impl<T: Element> TransposedPlan<T> {
     fn weaves(&self, stride: [usize; 2]) -> bool {
         match &self.parts {
             Parts::Phases(phases) => (2..=MOST_KEPT).contains(&stride[1]) && phases.len() == stride[0] * stride[1],
-            Parts::Merged(..) => false,
+            Parts::Merged { .. } => false,
         }
     }
 
@@ -278,12 +279,13 @@ impl<T: Element> TransposedPlan<T> {
                 }
                 None => demand.schedule(threads),
             },
-            Parts::Merged(plan, kinds) => {
+            Parts::Merged { plan, kinds, lead } => {
                 let (panels, count) = (plan.weights.packed.panels(), demand.phases[0] * demand.phases[1]);
                 let total = demand.units.total * count;
                 let size = if panels.total == total { panels.size } else { panels.total };
                 let merged = Demand {
                     kinds,
+                    lead: *lead,
                     units: Chunks { total, size },
                     channels_per_group: panels.total,
                     taps: Taps { kernel: plan.window.kernel(), ..demand.taps },
@@ -303,7 +305,7 @@ impl<T: Element> TransposedPlan<T> {
         problem: &'a Problem,
         activation: &'a Activation<T>,
         lanes: Lanes,
-    ) -> Transposed<'a, T, ConvolutionStage<'a, T>, ImplicitGemm<'a, T>> {
+    ) -> Transposed<'a, T, ConvolutionStage<'a, T>> {
         let once = Problem { stride: [1, 1], mode: PaddingMode::Zeros, ..*problem };
         let phases = match &self.parts {
             Parts::Phases(phases) => {
@@ -317,10 +319,9 @@ impl<T: Element> TransposedPlan<T> {
                     Phases::Each(stages.collect())
                 }
             }
-            Parts::Merged(plan, _) => {
-                let mut stage = plan.stage_at([1, 1], [0, 0], PaddingMode::Zeros, &Activation::None, lanes);
-                stage.product.woven = problem.stride;
-                Phases::Woven(stage)
+            Parts::Merged { plan, lead, .. } => {
+                let stage = plan.stage_at([1, 1], [0, 0], PaddingMode::Zeros, &Activation::None, lanes);
+                Phases::Woven(stage, *lead)
             }
         };
         let bias = self.bias.as_deref();

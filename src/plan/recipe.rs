@@ -28,6 +28,8 @@ pub(crate) struct Merged {
     /// Its rows are output channels, in each the rows of phases, in each the columns of phases.
     pub(crate) product: Product,
     pub(crate) kinds: &'static [Lanes],
+    /// Rows and columns of the first pixel's outputs that lie before the output.
+    pub(crate) lead: [usize; 2],
     /// For rows and columns of taps of the window: the position in the flipped kernel that it has in each phase, if any.
     pub(crate) positions: [Vec<Vec<Option<usize>>>; 2],
 }

@@ -62,6 +62,8 @@ const TALL: usize = 4;
 pub(crate) struct Taps {
     /// Rows and columns of taps in each channel.
     pub(crate) kernel: [usize; 2],
+    /// Taps of the whole kernel: so many of each channel are counted where sums are cut into blocks.
+    pub(crate) of_kernel: usize,
     pub(crate) channels: usize,
     /// Rows and columns of taps that see pixels of their own: 1 for stride 1.
     pub(crate) classes: [usize; 2],
@@ -82,7 +84,7 @@ impl Taps {
 
     /// Channels that a block of taps has taps of, at most.
     fn channels_per_block(&self) -> usize {
-        let taps = self.kernel[0] * self.kernel[1];
+        let taps = self.of_kernel;
         ((SUMMATION_BLOCK - 1).div_ceil(taps) + 1).min(self.channels)
     }
 }
@@ -117,6 +119,8 @@ pub(crate) struct Demand {
     /// Neighbours in a vector of pixels are so far apart: the stride of a transposed convolution, else 1.
     pub(crate) phases: [usize; 2],
     pub(crate) taps: Taps,
+    /// Rows and columns of the first pixels of all phases that lie before the output.
+    pub(crate) lead: [usize; 2],
     /// So many phases are kept in working memory until all are there.
     pub(crate) kept: usize,
     /// Whether neighbouring rows of pixels follow each other without gaps.
@@ -199,8 +203,9 @@ impl Demand {
 
     /// A schedule of regions with so many rows and columns of each phase, for one thread.
     fn in_outputs(&self, size: [usize; 2], splits: usize, lanes: Lanes) -> Schedule {
-        let [rows, columns] = [0, 1].map(|axis| (size[axis] * self.phases[axis]).min(self.output[axis]));
-        Schedule { workers: 1, units: self.units, splits, rows, columns, lanes }
+        let lead = self.lead;
+        let [rows, columns] = [0, 1].map(|axis| (size[axis] * self.phases[axis]).min(self.output[axis] + lead[axis]));
+        Schedule { workers: 1, units: self.units, splits, rows, columns, lead, lanes }
     }
 
     /// The schedule of the second of two convolutions that runs on what the first has just made, and how many rows are made at a time: about as many as
@@ -307,7 +312,7 @@ impl Demand {
 
     /// Rows and columns of the largest phase.
     fn phase_sizes(&self) -> [usize; 2] {
-        [0, 1].map(|axis| self.output[axis].div_ceil(self.phases[axis]))
+        [0, 1].map(|axis| (self.output[axis] + self.lead[axis]).div_ceil(self.phases[axis]))
     }
 
     fn regions(&self, schedule: &Schedule) -> usize {
@@ -378,9 +383,10 @@ mod tests {
             channels_per_group: channels,
             output,
             phases: [1, 1],
-            taps: Taps { kernel: [3, 3], channels: 64, classes: [1, 1], distance: [1, 1] },
+            taps: Taps { kernel: [3, 3], of_kernel: 9, channels: 64, classes: [1, 1], distance: [1, 1] },
             linear: false,
             kept: 0,
+            lead: [0, 0],
             unpadded: false,
             column_step: 1,
             sampled: None,
@@ -438,6 +444,7 @@ mod tests {
     fn taps_share_pixels() {
         let taps = |kernel, classes, distance| Taps {
             kernel: [kernel, 1],
+            of_kernel: kernel,
             channels: 1,
             classes: [classes, 1],
             distance: [distance, 1],

@@ -13,6 +13,7 @@ use ndarray::{ArrayView3, ArrayViewMut3};
 
 use crate::activation::Activation;
 use crate::algo::implicit_gemm::{Product, Weights};
+use crate::algo::woven::Woven;
 use crate::algo::{Extent, Region, Stage};
 use crate::element::Float;
 use crate::gemm::blocking::{Lanes, SPARE};
@@ -56,7 +57,7 @@ impl<T: Float> Stage<T> for Deformable<'_, T> {
 
 impl<'a, T: Float> Deformable<'a, T> {
     fn product(&self) -> Product<'a, T> {
-        Product { weights: self.weights, activation: self.activation, lanes: self.lanes, woven: [1, 1] }
+        Product { weights: self.weights, activation: self.activation, lanes: self.lanes, woven: Woven::NOT }
     }
 }
 

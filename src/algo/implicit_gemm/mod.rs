@@ -13,6 +13,7 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
 use crate::algo::image::{Sampling, Wanted, WindowSource};
+use crate::algo::woven::Woven;
 use crate::algo::{Extent, Region, Stage, by_group};
 use crate::element::Element;
 use crate::gemm::blocking::{Lanes, SPARE, TileShape};
@@ -42,6 +43,7 @@ impl<T: Element> Weights<T> {
 }
 
 /// The stage: a convolution of inputs of one size.
+#[derive(Clone, Copy)]
 pub(crate) struct ImplicitGemm<'a, T> {
     pub(crate) product: Product<'a, T>,
     pub(crate) sampling: Sampling<'a>,
@@ -91,8 +93,8 @@ pub(crate) struct Product<'a, T> {
     pub(crate) weights: &'a Weights<T>,
     pub(crate) activation: &'a Activation<T>,
     pub(crate) lanes: Lanes,
-    /// Rows and columns of neighbouring outputs that are a pixel's: they are its channels, one after the other.
-    pub(crate) woven: [usize; 2],
+    /// A pixel's outputs are its channels, one after the other.
+    pub(crate) woven: Woven,
 }
 
 impl<'a, T: Element> Product<'a, T> {
@@ -129,13 +131,13 @@ impl<'a, T: Element> Product<'a, T> {
         scratch.lists.start(self.has_several_groups(region));
         let mut rest = output;
         for (group, channels) in by_group(region.channels.clone(), per_group) {
-            let (output, others) = rest.split_at(Axis(0), channels.len() / (self.woven[0] * self.woven[1]));
+            let (output, others) = rest.split_at(Axis(0), channels.len() / self.woven.count());
             rest = others;
             let region = Region { channels, ..region.clone() };
             let source = source(group, &region);
             let size = [region.rows.len(), region.columns.len()];
             let job = Job { product: *self, group, channels: region.channels, size, source: &source };
-            let direct = if self.woven == [1, 1] { DirectRows::new(output) } else { Err(output) };
+            let direct = if self.woven == Woven::NOT { DirectRows::new(output) } else { Err(output) };
             match direct {
                 Ok(rows) => job.run_in_place(rows, scratch.reborrow()),
                 Err(output) => job.run_staged(output, scratch.reborrow()),
@@ -212,7 +214,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
             let chunk = first..end.min(first + most);
             let rows = panels.range(chunk.clone());
             let channels = self.group_start() + rows.start..self.group_start() + rows.end;
-            let (output, others) = rest.split_at(Axis(0), rows.len() / (woven[0] * woven[1]));
+            let (output, others) = rest.split_at(Axis(0), rows.len() / woven.count());
             rest = others;
             let first_channel = channels.start;
             let mut held =

@@ -4,7 +4,7 @@ use ndarray::{ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
 use crate::algo::activate;
-use crate::algo::woven::Weave;
+use crate::algo::woven::{Weave, Woven};
 use crate::element::Element;
 use crate::gemm::{MAX_PANEL_ROWS, Rows};
 use crate::simd::Isa;
@@ -53,8 +53,8 @@ pub(crate) struct StagedRows<'m, 'o, 'a, T> {
     pub(crate) rows: &'m mut [T],
     /// Rows and columns of pixels in each.
     pub(crate) size: [usize; 2],
-    /// So many rows, and columns, of outputs are a pixel's: for each channel of the output there is a row for each of them.
-    pub(crate) woven: [usize; 2],
+    /// For each channel of the output there are rows for all outputs of a pixel.
+    pub(crate) woven: Woven,
     pub(crate) output: ArrayViewMut3<'o, T>,
     /// The channel of row 0.
     pub(crate) first_channel: usize,
@@ -69,10 +69,10 @@ impl<T: Element> StagedRows<'_, '_, '_, T> {
         let pixels = self.size[0] * self.size[1];
         let rows = &mut self.rows[..count * pixels];
         self.activation.apply_to(self.isa, rows, pixels, self.first_channel + first);
-        let [high, wide] = self.woven;
-        let channels = first / (high * wide)..(first + count) / (high * wide);
+        let (each, [_, wide]) = (self.woven.count(), self.woven.phases);
+        let channels = first / each..(first + count) / each;
         let output = self.output.slice_axis_mut(Axis(0), Slice::from(channels));
-        let pitches = [high * wide * pixels, wide * pixels, pixels];
+        let pitches = [each * pixels, wide * pixels, pixels];
         T::launch(self.isa, Weave { rows, size: self.size, woven: self.woven, pitches, output });
     }
 

@@ -14,7 +14,8 @@ use core::ops::Range;
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, s};
 
 use crate::activation::Activation;
-use crate::algo::woven::Weave;
+use crate::algo::implicit_gemm::ImplicitGemm;
+use crate::algo::woven::{Weave, Woven};
 use crate::algo::{Extent, Region, Stage, activate};
 use crate::element::Element;
 use crate::scratch::Scratch;
@@ -44,26 +45,27 @@ impl AxisPhase {
 }
 
 /// The phases, as stages.
-pub(crate) enum Phases<S, W> {
+pub(crate) enum Phases<'a, T, S> {
     /// One for each that any tap reaches, with its first output; row by row.
     Each(Vec<([usize; 2], S)>),
     /// One for each, computed in working memory a row at a time and woven to rows of outputs.
     Rows(Vec<S>),
-    /// One for all, whose channels are the phases of each channel, and which weaves them itself.
-    Woven(W),
+    /// One for all, whose channels are the phases of each channel, and which weaves them itself. So many rows and columns of its first pixel's
+    /// outputs lie before the output.
+    Woven(ImplicitGemm<'a, T>, [usize; 2]),
 }
 
 /// The composite.
-pub(crate) struct Transposed<'a, T, S, W> {
+pub(crate) struct Transposed<'a, T, S> {
     pub(crate) isa: Isa,
-    pub(crate) phases: Phases<S, W>,
+    pub(crate) phases: Phases<'a, T, S>,
     pub(crate) stride: [usize; 2],
     pub(crate) bias: Option<&'a [T]>,
     pub(crate) activation: &'a Activation<T>,
     pub(crate) borders: Option<Borders<'a, T>>,
 }
 
-impl<T: Element, S: Stage<T>, W: Stage<T>> Stage<T> for Transposed<'_, T, S, W> {
+impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
     fn scratch_len(&self, extent: Extent) -> usize {
         let most = |len: usize, axis: usize| len.div_ceil(self.stride[axis]);
         let of_phase = Extent { rows: most(extent.rows, 0), columns: most(extent.columns, 1), ..extent };
@@ -73,14 +75,14 @@ impl<T: Element, S: Stage<T>, W: Stage<T>> Stage<T> for Transposed<'_, T, S, W> 
                 let woven = extent.channels * of_phase.pixels() * self.stride[1];
                 woven + phases.iter().map(|stage| stage.scratch_len(of_phase)).max().unwrap_or(0)
             }
-            Phases::Woven(stage) => {
+            Phases::Woven(stage, _) => {
                 stage.scratch_len(Extent { channels: extent.channels * self.stride[0] * self.stride[1], ..of_phase })
             }
         };
         phases.max(self.borders.as_ref().map_or(0, |borders| borders.scratch_len(extent)))
     }
 
-    /// The region begins at a multiple of the stride.
+    /// The region begins at the first output of a row and column of phases, or at the first of all.
     fn run(
         &self,
         input: ArrayView3<'_, T>,
@@ -126,17 +128,25 @@ impl<T: Element, S: Stage<T>, W: Stage<T>> Stage<T> for Transposed<'_, T, S, W> 
                     }
                     let output = output.slice_mut(s![.., place..;self.stride[0], ..]);
                     let (size, pitches) = ([rows, columns], [rows * columns, 0, each]);
-                    T::launch(self.isa, Weave { rows: woven, size, woven: [1, wide], pitches, output });
+                    let of_row = Woven { phases: [1, wide], lead: [0, 0] };
+                    T::launch(self.isa, Weave { rows: woven, size, woven: of_row, pitches, output });
                 }
             }
-            Phases::Woven(stage) => {
-                let count = self.stride[0] * self.stride[1];
+            Phases::Woven(stage, lead) => {
+                let (count, ahead) = (self.stride[0] * self.stride[1], [region.rows.start, region.columns.start]);
+                let along = |axis: usize, range: &Range<usize>| {
+                    let stride = self.stride[axis];
+                    (range.start + lead[axis]) / stride..(range.end + lead[axis]).div_ceil(stride)
+                };
                 let region = Region {
                     sample: region.sample,
                     channels: region.channels.start * count..region.channels.end * count,
-                    rows: along(0, &region.rows, 0),
-                    columns: along(1, &region.columns, 0),
+                    rows: along(0, &region.rows),
+                    columns: along(1, &region.columns),
                 };
+                let lead = [0, 1].map(|axis| (ahead[axis] + lead[axis]) % self.stride[axis]);
+                let mut stage = *stage;
+                stage.product.woven = Woven { phases: self.stride, lead };
                 stage.run(input, &region, output.view_mut(), scratch.reborrow());
             }
         }
@@ -147,7 +157,7 @@ impl<T: Element, S: Stage<T>, W: Stage<T>> Stage<T> for Transposed<'_, T, S, W> 
     }
 }
 
-impl<T: Element, S, W> Transposed<'_, T, S, W> {
+impl<T: Element, S> Transposed<'_, T, S> {
     /// What outputs hold that no tap reaches: the bias, and a sum of nothing.
     fn fill_with_bias(&self, region: &Region, output: &mut ArrayViewMut3<'_, T>) {
         for (channel, mut plane) in region.channels.clone().zip(output.axis_iter_mut(Axis(0))) {
