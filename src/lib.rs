@@ -39,6 +39,7 @@ pub use ops::separable::{
 };
 pub use ops::standard::{Conv2dLayer, conv1d, conv2d, flip};
 pub use ops::transposed::{ConvTranspose2dLayer, conv_transpose1d, conv_transpose2d};
+pub use ops::upsampling::bilinear_upsampling;
 pub use scratch::Workspace;
 pub use simd::Isa;
 pub use tensors::{DeformInput, DepthwiseSeparableWeights, InvertedResidualWeights, SpatiallySeparableWeights};

@@ -6,8 +6,8 @@ use ndarray::{Array1, Array3, Array4};
 use ndconv::{
     Activation, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, DepthwiseSeparableLayer,
     DepthwiseSeparableWeights, Error, InvertedResidualLayer, InvertedResidualWeights, Options, Padding, PaddingMode,
-    SpatiallySeparableLayer, SpatiallySeparableWeights, conv_transpose2d, conv1d, conv2d, deform_conv2d,
-    receptive_field,
+    SpatiallySeparableLayer, SpatiallySeparableWeights, bilinear_upsampling, conv_transpose2d, conv1d, conv2d,
+    deform_conv2d, receptive_field,
 };
 
 type Shape = (usize, usize, usize, usize);
@@ -235,6 +235,8 @@ fn deformable() -> Vec<Call> {
         deform(good().padding_mode(PaddingMode::Reflect), offset, None) => "padding_mode is Reflect, expected Zeros: a deformable convolution's samples outside the image are 0",
         deform(good().output_padding(1), offset, None) => "output_padding is 1 along height, expected 0 (only transposed convolution has output padding)",
         deform(good().stride([1, 0]), offset, None) => format!("stride is 0 along width, expected 1 to {LIMIT}"),
+        bilinear_upsampling::<f32>(3, [2, 0]).map(drop) => format!("stride is 0 along width, expected 1 to {LIMIT}"),
+        bilinear_upsampling::<f64>(0, 2).map(drop) => format!("in_channels is 0, expected 1 to {LIMIT}"),
         aggregation(good()) => "groups is 2, expected 4, the number of input channels: channels are not mixed",
         aggregation(good().groups(4)) => "out_channels is 6, expected 4, the number of input channels: channels are not mixed",
         aggregation(Conv2d::depthwise(4, 3)) => "bias is missing, expected 4 elements, as the configuration has a bias (Conv2d::bias(false) is one without)",

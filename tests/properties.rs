@@ -6,7 +6,7 @@ use common::{LAYOUTS, Layer, Layout, Random, TestElement, assert_same, bias_for,
 use ndarray::{Array1, Array4, Axis, concatenate, s};
 use ndconv::{
     Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, Float, Isa, Options, Padding,
-    PaddingMode, Workspace, conv_transpose2d, conv2d, reference,
+    PaddingMode, Workspace, bilinear_upsampling, conv_transpose2d, conv2d, reference,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -255,6 +255,22 @@ proptest! {
         let backward = dot(&x, &conv_transpose2d(&back, &y, &weight, None).unwrap());
         let terms = (n * oh * ow) as f64 * config.parameters().unwrap() as f64;
         prop_assert!((forward - backward).abs() <= 4.0 * f64::EPSILON * terms.max(1.0), "{forward} {backward} {config:?}");
+    }
+
+    /// Away from the border a plane stays a plane, and every pixel keeps its place.
+    #[test]
+    fn bilinear_upsampling_interpolates(factors in [1usize..10, 1usize..10], slopes in [-1.0f64..1.0, -1.0f64..1.0], [h, w] in [1usize..6, 1usize..6]) {
+        let (config, weight) = bilinear_upsampling::<f64>(2, factors).unwrap();
+        let plane = |y: f64, x: f64| 3.0 + slopes[0] * y + slopes[1] * x;
+        let input = Array4::from_shape_fn((1, 2, h, w), |(_, _, y, x)| plane(y as f64, x as f64));
+        let output = conv_transpose2d(&config, &input, &weight, None).unwrap();
+        prop_assert_eq!(output.dim(), (1, 2, h * factors[0], w * factors[1]));
+        for ((_, _, y, x), &got) in output.indexed_iter() {
+            let [y, x] = [(y, factors[0]), (x, factors[1])].map(|(at, factor)| (at as f64 + 0.5) / factor as f64 - 0.5);
+            if (0.0..=h as f64 - 1.0).contains(&y) && (0.0..=w as f64 - 1.0).contains(&x) {
+                prop_assert!((got - plane(y, x)).abs() < 1e-12, "{got} for {} at {y} {x}", plane(y, x));
+            }
+        }
     }
 
     #[test]

@@ -6,32 +6,68 @@ use crate::simd::{Arithmetic, Simd};
 #[inline(always)]
 pub(crate) fn weave<T: Arithmetic, S: Simd<T>>(simd: S, from: &[&[T]], to: &mut [T]) {
     let count = from.len();
-    let mut done = 0;
-    match *from {
+    let done = match *from {
         [a] => return to.copy_from_slice(&a[..to.len()]),
-        [a, b] => {
-            while done + 2 * S::LANES <= to.len() {
-                let (low, high) = simd.zip(simd.load(&a[done / 2..]), simd.load(&b[done / 2..]));
-                simd.store(low, &mut to[done..]);
-                simd.store(high, &mut to[done + S::LANES..]);
-                done += 2 * S::LANES;
-            }
-        }
-        [a, b, c, d] => {
-            while done + 4 * S::LANES <= to.len() {
-                let at = done / 4;
-                let even = simd.zip(simd.load(&a[at..]), simd.load(&c[at..]));
-                let odd = simd.zip(simd.load(&b[at..]), simd.load(&d[at..]));
-                let (low, high) = (simd.zip(even.0, odd.0), simd.zip(even.1, odd.1));
-                for (vector, place) in [low.0, low.1, high.0, high.1].into_iter().zip(0..) {
-                    simd.store(vector, &mut to[done + place * S::LANES..]);
-                }
-                done += 4 * S::LANES;
-            }
-        }
-        _ => {}
-    }
+        [a, b] => vectors(simd, [a, b], to, of_two),
+        [a, b, c] => of_three(a, b, c, to),
+        [a, b, c, d] => vectors(simd, [a, b, c, d], to, of_four),
+        [a, b, c, d, e, f, g, h] => vectors(simd, [a, b, c, d, e, f, g, h], to, of_eight),
+        _ => 0,
+    };
     for (turn, row) in from.iter().enumerate() {
-        to[done..].iter_mut().skip(turn).step_by(count).zip(&row[done / count..]).for_each(|(to, from)| *to = *from);
+        let places = to[done..].iter_mut().skip(turn).step_by(count);
+        places.zip(&row[(done / count).min(row.len())..]).for_each(|(to, from)| *to = *from);
     }
+}
+
+/// As far as there are whole vectors; returns where that ends.
+#[inline(always)]
+fn vectors<T: Arithmetic, S: Simd<T>, const N: usize>(
+    simd: S,
+    from: [&[T]; N],
+    to: &mut [T],
+    woven: impl Fn(S, [S::Vector; N]) -> [S::Vector; N],
+) -> usize {
+    let whole = to.len() / (N * S::LANES);
+    for (index, to) in to.chunks_exact_mut(N * S::LANES).enumerate() {
+        let mut rows = [simd.splat(T::ZERO); N];
+        for (vector, row) in rows.iter_mut().zip(from) {
+            *vector = simd.load(&row[index * S::LANES..]);
+        }
+        for (vector, to) in woven(simd, rows).into_iter().zip(to.chunks_exact_mut(S::LANES)) {
+            simd.store(vector, to);
+        }
+    }
+    whole * N * S::LANES
+}
+
+#[inline(always)]
+fn of_two<T: Arithmetic, S: Simd<T>>(simd: S, [a, b]: [S::Vector; 2]) -> [S::Vector; 2] {
+    simd.zip(a, b).into()
+}
+
+#[inline(always)]
+fn of_four<T: Arithmetic, S: Simd<T>>(simd: S, [a, b, c, d]: [S::Vector; 4]) -> [S::Vector; 4] {
+    let ([a, c], [b, d]) = (of_two(simd, [a, c]), of_two(simd, [b, d]));
+    let ([a, b], [c, d]) = (of_two(simd, [a, b]), of_two(simd, [c, d]));
+    [a, b, c, d]
+}
+
+#[inline(always)]
+fn of_eight<T: Arithmetic, S: Simd<T>>(simd: S, [a, b, c, d, e, f, g, h]: [S::Vector; 8]) -> [S::Vector; 8] {
+    let (even, odd) = (of_four(simd, [a, c, e, g]), of_four(simd, [b, d, f, h]));
+    let mut woven = [a; 8];
+    for (pair, (even, odd)) in woven.chunks_exact_mut(2).zip(even.into_iter().zip(odd)) {
+        pair.copy_from_slice(&of_two(simd, [even, odd]));
+    }
+    woven
+}
+
+/// The compiler has the shuffles for this.
+#[inline(always)]
+fn of_three<T: Copy>(a: &[T], b: &[T], c: &[T], to: &mut [T]) -> usize {
+    for (to, ((a, b), c)) in to.chunks_exact_mut(3).zip(a.iter().zip(b).zip(c)) {
+        (to[0], to[1], to[2]) = (*a, *b, *c);
+    }
+    to.len() / 3 * 3
 }

@@ -7,6 +7,7 @@ pub(crate) mod separability;
 pub(crate) mod separable;
 pub(crate) mod standard;
 pub(crate) mod transposed;
+pub(crate) mod upsampling;
 
 use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
 

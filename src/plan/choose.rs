@@ -77,16 +77,14 @@ pub(crate) fn transposed(config: &Conv2d, shape: TileShape) -> Recipe {
             },
         }
     };
-    let reached = |phases: Vec<AxisPhase>| phases.into_iter().filter(|phase| !phase.taps.is_empty());
-    let (rows, columns): (Vec<_>, Vec<_>) = (reached(rows).collect(), reached(columns).collect());
     Recipe::Phases(rows.iter().flat_map(|row| columns.iter().map(|column| phase(row, column))).collect())
 }
 
-/// The phases along each axis, with some more outputs before the first one.
+/// The phases along each axis that any tap reaches, with some more outputs before the first one.
 fn phases(config: &Conv2d, lead: [usize; 2]) -> [Vec<AxisPhase>; 2] {
     [0, 1].map(|axis| {
         let crop = geometry::transposed_crop(config, axis) - lead[axis];
-        AxisPhase::all(config.kernel[axis], config.stride[axis], config.dilation[axis], crop)
+        AxisPhase::reached(config.kernel[axis], config.stride[axis], config.dilation[axis], crop)
     })
 }
 
@@ -95,30 +93,35 @@ fn merged(config: &Conv2d, shape: TileShape) -> Option<Merged> {
     let [channels, outs] = [config.in_channels, config.out_channels].map(|channels| channels / config.groups);
     let count = config.stride[0].checked_mul(config.stride[1]).filter(|&count| count > 1)?;
     let total = outs.checked_mul(count)?;
-    // Outputs begin in the middle of a pixel's, which costs up to a row and a column of pixels: too much where images are small, as those of many channels are.
+    let panel = shape.panels(total).size;
+    if total > panel && !panel.is_multiple_of(count) {
+        return None;
+    }
+    // Outputs begin in the middle of a pixel's, which costs up to a row and a column of pixels: too much where images are small, as those of many
+    // channels are.
     let lead = [0, 1].map(|axis| geometry::transposed_crop(config, axis) % config.stride[axis]);
-    if lead != [0, 0] && total > shape.panels(total).size {
+    if lead != [0, 0] && total > panel {
         return None;
     }
     let phases = phases(config, lead);
     let kernel_taps = config.kernel[0] * config.kernel[1];
-    let panel = shape.panels(total).size;
     let offsets = phases.each_ref().map(|phases| {
         let offsets: BTreeSet<isize> =
             phases.iter().flat_map(|phase| phase.taps.iter().map(|&(_, offset)| offset)).collect();
         offsets.into_iter().collect::<Vec<isize>>()
     });
     let positions = [0, 1].map(|axis| {
-        let of_phase = |phase: &AxisPhase, offset: isize| {
+        let of_phase = |place: usize, offset: isize| {
+            let phase = phases[axis].iter().find(|phase| phase.place == place)?;
             phase.taps.iter().find(|&&(_, at)| at == offset).map(|&(position, _)| position)
         };
-        let of_offset = |&offset: &isize| phases[axis].iter().map(|phase| of_phase(phase, offset)).collect();
+        let of_offset = |&offset: &isize| (0..config.stride[axis]).map(|place| of_phase(place, offset)).collect();
         offsets[axis].iter().map(of_offset).collect::<Vec<Vec<Option<usize>>>>()
     });
     let everywhere = positions.iter().flatten().flatten().all(Option::is_some);
     let cut_alike = channels * kernel_taps <= SUMMATION_BLOCK || SUMMATION_BLOCK.is_multiple_of(kernel_taps);
     let kinds: &[Lanes] = match everywhere && cut_alike {
-        true if panel.is_multiple_of(count) || total <= panel => shape.kinds(),
+        true => shape.kinds(),
         false if total <= panel => &[Lanes::Pixels],
         _ => return None,
     };

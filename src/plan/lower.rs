@@ -203,7 +203,7 @@ pub(crate) struct TransposedPlan<T> {
 }
 
 /// Columns of phases that are kept in working memory until all are there.
-const MOST_KEPT: usize = 4;
+const MOST_KEPT: usize = 8;
 
 /// Its phases, each with the place of its first output, or all in one.
 #[derive(Clone, Debug)]
@@ -244,7 +244,11 @@ impl<T: Element> TransposedPlan<T> {
                     here.then(|| at(group, channel, row / count, position))
                 };
                 let bias = bias.as_ref().map(|bias| bias.iter().flat_map(|&bias| repeat_n(bias, count)).collect());
-                Parts::Merged { plan: Box::new(ProductPlan::from_product(product, isa, groups, bias, of_row)), kinds, lead }
+                Parts::Merged {
+                    plan: Box::new(ProductPlan::from_product(product, isa, groups, bias, of_row)),
+                    kinds,
+                    lead,
+                }
             }
             recipe => unreachable!("not a transposed convolution: {recipe:?}"),
         };

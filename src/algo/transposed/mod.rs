@@ -10,6 +10,7 @@
 pub(crate) mod borders;
 
 use core::ops::Range;
+use std::collections::BTreeSet;
 
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, s};
 
@@ -32,15 +33,17 @@ pub(crate) struct AxisPhase {
 }
 
 impl AxisPhase {
-    /// All phases of an output before which `crop` positions are left out.
-    pub(crate) fn all(kernel: usize, stride: usize, dilation: usize, crop: usize) -> Vec<AxisPhase> {
+    /// The phases that any tap reaches, of an output before which `crop` positions are left out, by place.
+    pub(crate) fn reached(kernel: usize, stride: usize, dilation: usize, crop: usize) -> Vec<AxisPhase> {
+        let place_of = |tap: usize| (tap * dilation % stride + stride - crop % stride) % stride;
+        let places: BTreeSet<usize> = (0..kernel).map(place_of).collect();
         let phase = |place: usize| {
-            let (residue, ahead) = ((place + crop) % stride, ((place + crop) / stride) as isize);
-            let reaching = (0..kernel).rev().filter(|&tap| tap * dilation % stride == residue);
+            let ahead = ((place + crop) / stride) as isize;
+            let reaching = (0..kernel).rev().filter(|&tap| place_of(tap) == place);
             let taps = reaching.map(|tap| (kernel - 1 - tap, ahead - (tap * dilation / stride) as isize)).collect();
             AxisPhase { place, taps }
         };
-        (0..stride).map(phase).collect()
+        places.into_iter().map(phase).collect()
     }
 }
 
