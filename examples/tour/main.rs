@@ -4,9 +4,11 @@
 //! ```text
 //! cargo run --release --example tour
 //! cargo run --release --example tour -- photo.jpg --out sheet.png --threads 1
+//! cargo run --release --example tour -- --checkerboard --out checkerboard.png
 //! ```
 
 mod catalogue;
+mod checkerboard;
 mod font;
 mod kernels;
 mod operation;
@@ -32,13 +34,14 @@ use table::Table;
 const HELP: &str = "\
 Runs every kind of convolution on a picture, prints a table and draws a contact sheet.
 
-Usage: tour [IMAGE] [--out SHEET.png] [--threads T] [--exact | --fast]
+Usage: tour [IMAGE] [--out SHEET.png] [--threads T] [--exact | --fast | --checkerboard]
 
   IMAGE            a PNG or JPEG file, reduced to at most 256x256 (default: a harbour at dusk)
   --out SHEET.png  where to write the contact sheet (default: tour.png)
   --threads T      threads to use (default: one for each processor)
   --exact          sum in the one documented order, as the reference does (default)
   --fast           admit other orders of summation
+  --checkerboard   draw what transposed convolutions of several kernels and strides make of the picture instead
   --help           this text
 
 Each time is the best of up to 20 runs of a prepared layer. GFLOP/s counts two operations for a
@@ -54,6 +57,7 @@ struct Arguments {
     /// None for one for each processor.
     threads: Option<usize>,
     numerics: Numerics,
+    checkerboard: bool,
 }
 
 fn main() -> ExitCode {
@@ -80,7 +84,13 @@ fn main() -> ExitCode {
 
 /// None if the user asks for help.
 fn parse() -> std::result::Result<Option<Arguments>, lexopt::Error> {
-    let mut arguments = Arguments { image: None, out: "tour.png".into(), threads: None, numerics: Numerics::default() };
+    let mut arguments = Arguments {
+        image: None,
+        out: "tour.png".into(),
+        threads: None,
+        numerics: Numerics::default(),
+        checkerboard: false,
+    };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -88,6 +98,7 @@ fn parse() -> std::result::Result<Option<Arguments>, lexopt::Error> {
             Long("out") => arguments.out = parser.value()?.into(),
             Long("threads") => arguments.threads = Some(threads(parser.value()?.parse()?)?),
             Long("exact") => arguments.numerics = Numerics::Exact,
+            Long("checkerboard") => arguments.checkerboard = true,
             Long("fast") => arguments.numerics = Numerics::Fast,
             Value(path) if arguments.image.is_none() => arguments.image = Some(path.into()),
             other => return Err(other.unexpected()),
@@ -132,6 +143,12 @@ fn thread_count() -> usize {
 /// Whether all is as it should be.
 fn tour(arguments: &Arguments) -> Result<bool> {
     let picture = views::load(arguments.image.as_deref())?;
+    if arguments.checkerboard {
+        let panels = checkerboard::panels(&picture)?;
+        picture::to_samples(&sheet::draw(&panels)).write(&arguments.out, Compression::High)?;
+        println!("Contact sheet: {}", arguments.out.display());
+        return Ok(true);
+    }
     let (height, width) = picture.dim();
     let operations = catalogue::operations(&views::tensor(&picture), arguments.numerics);
     println!(

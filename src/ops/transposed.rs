@@ -25,6 +25,9 @@ use crate::simd::Isa;
 ///
 /// With a padding mode other than zeros it is the adjoint of the convolution with that mode.
 ///
+/// Where the kernel is not a multiple of the stride, outputs see different numbers of taps, which shows as a checkerboard: `docs/checkerboard.md`
+/// has pictures, and [`bilinear_upsampling`](crate::bilinear_upsampling) weights to begin with.
+///
 /// ```
 /// use ndconv::{Conv2d, ConvTranspose2dLayer};
 /// use ndarray::Array4;
