@@ -27,7 +27,7 @@ impl Woven {
     }
 }
 
-/// Copies the phases of each channel to an output: with the lead added to `y` and `x`, `output[c][y][x]` is element
+/// Copies the phases of each channel to some rows of an output. With the lead added to `y` and `x`, `output[c][y][x]` is element
 /// `[y / high][x / wide]` of phase `[y % high][x % wide]`.
 pub(crate) struct Weave<'a, 'o, T> {
     pub(crate) rows: &'a [T],
@@ -37,35 +37,40 @@ pub(crate) struct Weave<'a, 'o, T> {
     /// Elements from one channel, row of phases, and phase of a row to the next.
     pub(crate) pitches: [usize; 3],
     pub(crate) output: ArrayViewMut3<'o, T>,
+    /// The first row of the output that is written, and how far apart they are: they count as its only ones.
+    pub(crate) every: [usize; 2],
 }
 
 impl<T: Element> Kernel<T> for Weave<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(mut self, simd: S) {
-        let Woven { phases: [high, wide], lead } = self.woven;
-        let columns = self.size[1];
-        for (channel, mut plane) in self.output.outer_iter_mut().enumerate() {
-            for (y, mut to) in (lead[0]..).zip(plane.outer_iter_mut()) {
-                let first = channel * self.pitches[0] + y % high * self.pitches[1] + y / high * columns;
-                let from = |turn: usize| {
-                    let x = turn + lead[1];
-                    &self.rows[first + x % wide * self.pitches[2]..][x / wide..columns]
-                };
-                match to.as_slice_mut() {
-                    Some(to) if wide <= MOST_WOVEN => {
-                        let mut turns: [&[T]; MOST_WOVEN] = [&[]; MOST_WOVEN];
-                        turns.iter_mut().zip(0..wide).for_each(|(row, turn)| *row = from(turn));
+    fn run<S: Simd<T>>(self, simd: S) {
+        let Weave { rows: from, size: [_, columns], woven, pitches, mut output, every: [first, step] } = self;
+        let Woven { phases: [high, wide], lead } = woven;
+        let (_, rows, width) = output.dim();
+        for (channel, mut plane) in output.outer_iter_mut().enumerate() {
+            for (y, row) in (lead[0]..).zip((first..rows).step_by(step)) {
+                let start = channel * pitches[0] + y % high * pitches[1] + y / high * columns;
+                let mut turns: [&[T]; MOST_WOVEN] = [&[]; MOST_WOVEN];
+                for (turn, x) in turns.iter_mut().zip(lead[1]..lead[1] + wide) {
+                    *turn = &from[start + x % wide * pitches[2]..][x / wide..columns];
+                }
+                if wide <= MOST_WOVEN {
+                    // Rows one behind the other need not be looked up one by one.
+                    if let Some(plane) = plane.as_slice_mut() {
+                        weave(simd, &turns[..wide], &mut plane[row * width..][..width]);
+                        continue;
+                    }
+                    if let Some(to) = plane.row_mut(row).as_slice_mut() {
                         weave(simd, &turns[..wide], to);
+                        continue;
                     }
-                    _ if wide == 1 => to.iter_mut().zip(from(0)).for_each(|(to, from)| *to = *from),
-                    _ => {
-                        for turn in 0..wide.min(to.len()) {
-                            let to = to.slice_mut(s![turn..;wide]);
-                            to.into_iter().zip(from(turn)).for_each(|(to, from)| *to = *from);
-                        }
-                    }
+                }
+                for (turn, x) in (0..wide.min(width)).zip(lead[1]..) {
+                    let from = &from[start + x % wide * pitches[2]..][x / wide..columns];
+                    let to = plane.slice_mut(s![row, turn..;wide]);
+                    to.into_iter().zip(from).for_each(|(to, from)| *to = *from);
                 }
             }
         }

@@ -73,7 +73,7 @@ impl<T: Element> StagedRows<'_, '_, '_, T> {
         let channels = first / each..(first + count) / each;
         let output = self.output.slice_axis_mut(Axis(0), Slice::from(channels));
         let pitches = [each * pixels, wide * pixels, pixels];
-        T::launch(self.isa, Weave { rows, size: self.size, woven: self.woven, pitches, output });
+        T::launch(self.isa, Weave { rows, size: self.size, woven: self.woven, pitches, output, every: [0, 1] });
     }
 
     /// Some rows of the memory.

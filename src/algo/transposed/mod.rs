@@ -129,10 +129,15 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
                         let to = ArrayViewMut3::from_shape((channels, rows, columns), to).expect("as many elements");
                         stage.run(input, &region, to, scratch.reborrow());
                     }
-                    let output = output.slice_mut(s![.., place..;self.stride[0], ..]);
-                    let (size, pitches) = ([rows, columns], [rows * columns, 0, each]);
-                    let of_row = Woven { phases: [1, wide], lead: [0, 0] };
-                    T::launch(self.isa, Weave { rows: woven, size, woven: of_row, pitches, output });
+                    let weave = Weave {
+                        rows: woven,
+                        size: [rows, columns],
+                        woven: Woven { phases: [1, wide], lead: [0, 0] },
+                        pitches: [rows * columns, 0, each],
+                        output: output.view_mut(),
+                        every: [place, self.stride[0]],
+                    };
+                    T::launch(self.isa, weave);
                 }
             }
             Phases::Woven(stage, lead) => {
