@@ -35,6 +35,10 @@ const PLANE_BYTES: usize = 256 << 10;
 const MOST_LANES: usize = 16;
 /// Numbers for each tap and pixel: four weights, a mask, and the row and column of a corner.
 const NUMBERS: usize = 7;
+/// Taps whose offsets are asked for before they are looked at.
+const AHEAD: usize = 3;
+/// Bytes.
+const CACHE_LINE: usize = 64;
 /// Rows and columns from here on are read by patches.
 const FAR: i32 = 1 << 30;
 
@@ -142,7 +146,7 @@ impl<'s, T: Float> Sampler<'s, T> {
     pub(super) fn load<S: Simd<T>>(&mut self, simd: S, channels: Range<usize>) {
         let group = channels.start / self.field.channels_per_offset_group();
         if self.located != Some(group) {
-            self.weigh(group);
+            self.weigh(simd, group);
             self.place::<S>();
             self.located = Some(group);
         } else if self.channels == channels {
@@ -179,13 +183,14 @@ impl<'s, T: Float> Sampler<'s, T> {
 
     /// Works out the weights of all corners, and the row and column of the first, which is NaN where a sample is nowhere.
     #[inline(always)]
-    fn weigh(&mut self, offset_group: usize) {
+    fn weigh<S: Simd<T>>(&mut self, simd: S, offset_group: usize) {
         let Field { problem, kernel, dilation, .. } = self.field;
         let pads = problem.pads.begins();
         let (taps, pixels) = (self.field.taps(), padded(self.pixels()));
         let width = self.columns.len();
         for tap in 0..taps {
             let channel = offset_group * taps + tap;
+            self.ask(simd, channel + AHEAD);
             let along = [tap / kernel[1], tap % kernel[1]];
             let window = |axis: usize, place: usize| {
                 (place * problem.stride[axis] + along[axis] * dilation[axis]) as isize - pads[axis] as isize
@@ -228,6 +233,28 @@ impl<'s, T: Float> Sampler<'s, T> {
                 // A NaN position has no corners and NaN weights: the sample is NaN.
                 tops[pixel] = if outside { T::nan() } else { top };
                 lefts[pixel] = if outside { T::nan() } else { left };
+            }
+        }
+    }
+
+    /// Asks for the offsets and the mask under a tap: pieces of a few cache lines, each in a plane of its own, which nothing else foresees.
+    #[inline(always)]
+    fn ask<S: Simd<T>>(&self, simd: S, channel: usize) {
+        let (channels, height, width) = self.offset.dim();
+        let line = CACHE_LINE / size_of::<T>();
+        let offset = self.offset.to_slice().unwrap_or(&[]);
+        let mask = self.mask.as_ref().and_then(|mask| mask.to_slice()).unwrap_or(&[]);
+        if 2 * channel >= channels {
+            return;
+        }
+        for (plane, from) in [(2 * channel, offset), (2 * channel + 1, offset), (channel, mask)] {
+            for row in self.rows.clone() {
+                let start = (plane * height + row) * width;
+                let mut at = start + self.columns.start;
+                while at < start + self.columns.end {
+                    simd.prefetch(from, at);
+                    at += line;
+                }
             }
         }
     }
