@@ -2,43 +2,36 @@
 
 use crate::simd::{Arithmetic, Simd};
 
+/// Weaves rows as far as there are whole vectors; how far that is.
+macro_rules! weave_vectors {
+    ($simd:ident, $to:ident, [$($row:ident)*], $of:ident) => {{
+        let count = [$($row.len()),*].len();
+        for (index, to) in $to.chunks_exact_mut(count * S::LANES).enumerate() {
+            let vectors = $of($simd, [$($simd.load(&$row[index * S::LANES..])),*]);
+            for (vector, to) in vectors.into_iter().zip(to.chunks_exact_mut(S::LANES)) {
+                $simd.store(vector, to);
+            }
+        }
+        $to.len() / (count * S::LANES) * count * S::LANES
+    }};
+}
+
 /// Writes `to[i] = from[i % n][i / n]` for the `n` rows of `from`.
 #[inline(always)]
 pub(crate) fn weave<T: Arithmetic, S: Simd<T>>(simd: S, from: &[&[T]], to: &mut [T]) {
     let count = from.len();
     let done = match *from {
         [a] => return to.copy_from_slice(&a[..to.len()]),
-        [a, b] => vectors(simd, [a, b], to, of_two),
+        [a, b] => weave_vectors!(simd, to, [a b], of_two),
         [a, b, c] => of_three(a, b, c, to),
-        [a, b, c, d] => vectors(simd, [a, b, c, d], to, of_four),
-        [a, b, c, d, e, f, g, h] => vectors(simd, [a, b, c, d, e, f, g, h], to, of_eight),
+        [a, b, c, d] => weave_vectors!(simd, to, [a b c d], of_four),
+        [a, b, c, d, e, f, g, h] => weave_vectors!(simd, to, [a b c d e f g h], of_eight),
         _ => 0,
     };
     for (turn, row) in from.iter().enumerate() {
         let places = to[done..].iter_mut().skip(turn).step_by(count);
         places.zip(&row[(done / count).min(row.len())..]).for_each(|(to, from)| *to = *from);
     }
-}
-
-/// As far as there are whole vectors; returns where that ends.
-#[inline(always)]
-fn vectors<T: Arithmetic, S: Simd<T>, const N: usize>(
-    simd: S,
-    from: [&[T]; N],
-    to: &mut [T],
-    woven: impl Fn(S, [S::Vector; N]) -> [S::Vector; N],
-) -> usize {
-    let whole = to.len() / (N * S::LANES);
-    for (index, to) in to.chunks_exact_mut(N * S::LANES).enumerate() {
-        let mut rows = [simd.splat(T::ZERO); N];
-        for (vector, row) in rows.iter_mut().zip(from) {
-            *vector = simd.load(&row[index * S::LANES..]);
-        }
-        for (vector, to) in woven(simd, rows).into_iter().zip(to.chunks_exact_mut(S::LANES)) {
-            simd.store(vector, to);
-        }
-    }
-    whole * N * S::LANES
 }
 
 #[inline(always)]

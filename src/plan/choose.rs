@@ -129,3 +129,46 @@ fn merged(config: &Conv2d, shape: TileShape) -> Option<Merged> {
     let window = Window::merged(rows, columns, kernel_taps, channels);
     Some(Merged { product: Product { panels: Chunks { total, size: panel }, window }, kinds, lead, positions })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Isa;
+
+    /// Output channels, phases included, of the one product, and its kinds of tiles; none for phase by phase.
+    fn merged_into(config: Conv2d, isa: Isa) -> Option<(usize, &'static [Lanes])> {
+        match transposed(&config, TileShape::of::<f32>(isa)) {
+            Recipe::Merged(merged) => Some((merged.product.panels.total, merged.kinds)),
+            Recipe::Phases(_) => None,
+            recipe => unreachable!("{recipe:?}"),
+        }
+    }
+
+    #[test]
+    fn phases_with_the_same_taps_share_a_product() {
+        let isa = Isa::best();
+        if isa == Isa::SCALAR {
+            println!("skipped: this machine has no vectors");
+            return;
+        }
+        let both = TileShape::of::<f32>(isa).kinds();
+        assert_eq!(merged_into(Conv2d::new(128, 64, 2).stride(2), isa), Some((256, both)));
+        // A panel at most: phases need not have the same taps, and the output may begin within a pixel's.
+        assert_eq!(merged_into(Conv2d::new(56, 1, 9).stride(2).padding(4), isa), Some((4, &[Lanes::Pixels][..])));
+        assert_eq!(merged_into(Conv2d::new(64, 3, 4).stride(2).padding(1), isa), Some((12, both)));
+        assert_eq!(merged_into(Conv2d::depthwise(21, 4).stride(2).padding(1), isa), Some((4, both)));
+        // Many channels, taps that differ or an output that begins within a pixel's: one by one.
+        assert_eq!(merged_into(Conv2d::new(64, 64, 3).stride(2), isa), None);
+        assert_eq!(merged_into(Conv2d::new(256, 128, 4).stride(2).padding(1), isa), None);
+        assert_eq!(merged_into(Conv2d::new(64, 64, 3), isa), None);
+    }
+
+    #[test]
+    fn phases_of_one_channel_are_direct() {
+        let Recipe::Phases(phases) = transposed(&Conv2d::depthwise(8, 3).padding(1), TileShape::of::<f32>(Isa::SCALAR))
+        else {
+            unreachable!("one phase");
+        };
+        assert!(matches!(phases[..], [Phase { recipe: Recipe::Depthwise { .. }, .. }]));
+    }
+}
