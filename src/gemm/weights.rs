@@ -15,7 +15,7 @@ pub(crate) struct PackedWeights<T> {
     panels: Chunks,
     /// The taps of each block. Blocks may share some, where their rows have different taps.
     blocks: Vec<Range<usize>>,
-    /// How many taps the blocks before each have.
+    /// How many taps the blocks before each have, and last all of them.
     before: Vec<usize>,
     /// The rows that each tap of each block has, if not all have all.
     masks: Vec<u32>,
@@ -31,8 +31,12 @@ impl<T: Element> PackedWeights<T> {
         blocks: &[Range<usize>],
         weight: impl Fn(usize, usize, usize, usize) -> Option<T>,
     ) -> Self {
-        let before = blocks.iter().scan(0, |sum, block| Some(core::mem::replace(sum, *sum + block.len()))).collect();
-        let taps: usize = blocks.iter().map(Range::len).sum();
+        let mut before = vec![0];
+        before.extend(blocks.iter().scan(0, |sum, block| {
+            *sum += block.len();
+            Some(*sum)
+        }));
+        let taps = before[blocks.len()];
         let mut data = Aligned::filled(T::ZERO, groups * panels.total * taps + SPARE);
         let mut places = data.elements_mut().iter_mut();
         let (mut masks, mut all) = (Vec::new(), true);
@@ -84,7 +88,7 @@ impl<T: Element> PackedWeights<T> {
     /// `[tap][row]` of one panel in one block, and at least [`SPARE`] elements behind it.
     pub(crate) fn panel(&self, group: usize, block: usize, panel: usize) -> &[T] {
         let taps = self.blocks[block].len();
-        let of_group = self.before.last().map_or(0, |before| before + self.blocks[self.blocks.len() - 1].len());
+        let of_group = self.before[self.blocks.len()];
         let rows = self.panels.range(panel..panel + 1);
         let before = (group * of_group + self.before[block]) * self.panels.total + rows.start * taps;
         &self.data.elements()[before..before + taps * rows.len() + SPARE]
@@ -92,6 +96,6 @@ impl<T: Element> PackedWeights<T> {
 
     /// The rows that each tap of a block has, or nothing if all have all.
     pub(crate) fn masks(&self, block: usize) -> &[u32] {
-        if self.masks.is_empty() { &[] } else { &self.masks[self.before[block]..][..self.blocks[block].len()] }
+        if self.masks.is_empty() { &[] } else { &self.masks[self.before[block]..self.before[block + 1]] }
     }
 }

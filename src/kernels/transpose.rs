@@ -1,6 +1,6 @@
 //! From `[pixel][channel]` to one row of pixels for each channel, and back.
 
-use crate::simd::{Arithmetic, Simd, unroll};
+use crate::simd::{Arithmetic, Simd, by_lanes, unroll};
 
 /// Writes the sums of pixels `first..first + S::LANES`, as far as there are so many, to the rows of their channels.
 ///
@@ -8,13 +8,7 @@ use crate::simd::{Arithmetic, Simd, unroll};
 /// pixels. `rows` are as many as the panel has channels, each with all pixels.
 #[inline(always)]
 pub(crate) fn transpose<T: Copy, S: Simd<T>, const V: usize>(simd: S, sums: &[T], rows: &mut [&mut [T]], first: usize) {
-    match S::LANES {
-        2 => turn_block::<T, S, V, 2>(simd, sums, rows, first),
-        4 => turn_block::<T, S, V, 4>(simd, sums, rows, first),
-        8 => turn_block::<T, S, V, 8>(simd, sums, rows, first),
-        16 => turn_block::<T, S, V, 16>(simd, sums, rows, first),
-        lanes => unreachable!("no vectors of {lanes} lanes"),
-    }
+    by_lanes!(N = S::LANES => turn_block::<T, S, V, N>(simd, sums, rows, first));
 }
 
 #[inline(always)]

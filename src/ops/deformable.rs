@@ -212,8 +212,6 @@ impl<T: Float> DeformConv2dLayer<T> {
     ) {
         let macs = problem.convolution_macs(&self.config);
         let mut demand = demand::<T>(&self.config, problem, self.isa, [1, 1], macs);
-        demand.linear = true;
-        demand.column_step = 1;
         demand.sampled = Some(Sampled {
             stride: problem.stride,
             window: [0, 1].map(|axis| (self.config.kernel[axis] - 1) * self.config.dilation[axis] + 1),

@@ -142,16 +142,7 @@ pub(crate) type ConvolutionStage<'a, T> = Either<ImplicitGemm<'a, T>, Depthwise<
 impl<T: Element> ProductPlan<T> {
     /// Always a product: for convolutions whose pixels come from elsewhere.
     pub(crate) fn new(config: &Conv2d, isa: Isa, weight: ArrayView4<'_, T>, bias: Option<Vec<T>>) -> Self {
-        Self::of_product(choose::product(config, TileShape::of::<T>(isa)), config, isa, weight, bias)
-    }
-
-    fn of_product(
-        product: Product,
-        config: &Conv2d,
-        isa: Isa,
-        weight: ArrayView4<'_, T>,
-        bias: Option<Vec<T>>,
-    ) -> Self {
+        let product = choose::product(config, TileShape::of::<T>(isa));
         let taps = config.in_channels / config.groups * product.window.len();
         let rows = config.out_channels / config.groups;
         let weight = weight.as_standard_layout();

@@ -332,7 +332,7 @@ impl Demand {
         let runs = if linear { [1, rows * columns] } else { [rows, columns] };
         let out_vectors = runs[0] * runs[1].div_ceil(self.shape.lanes);
         let blocks = taps.div_ceil(SUMMATION_BLOCK);
-        let step = lanes.pixel_step(self.column_step);
+        let step = if self.sampled.is_some() { 1 } else { lanes.pixel_step(self.column_step) };
         let pack = match &self.sampled {
             Some(sampled) => self.sample_cost(sampled, [rows, columns]),
             None => self.pack_cost([rows, columns], step),

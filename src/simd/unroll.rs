@@ -31,3 +31,20 @@ macro_rules! unroll {
     };
 }
 pub(crate) use unroll;
+
+/// Runs an expression in which `N` is a constant: the lanes of a vector, for arrays with an element for each.
+macro_rules! by_lanes {
+    ($N:ident = $lanes:expr => $body:expr) => {
+        by_lanes!(@match $N, $lanes, $body, 2 4 8 16)
+    };
+    (@match $N:ident, $lanes:expr, $body:expr, $($value:literal)*) => {
+        match $lanes {
+            $($value => {
+                const $N: usize = $value;
+                $body
+            })*
+            lanes => unreachable!("no vectors of {lanes} lanes"),
+        }
+    };
+}
+pub(crate) use by_lanes;

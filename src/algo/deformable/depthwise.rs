@@ -2,19 +2,18 @@
 
 use core::ops::Range;
 
-use ndarray::{ArrayView3, ArrayViewMut3, Axis};
+use ndarray::{ArrayView3, ArrayViewMut3, Axis, Slice};
 
 use super::field::{Field, Sampler, padded};
 use crate::activation::Activation;
+use crate::algo::woven::{Weave, Woven};
 use crate::algo::{Extent, Region, Stage, activate};
 use crate::element::Float;
+use crate::gemm::blocking::SPARE;
 use crate::kernels::transpose::turned;
 use crate::numerics::SUMMATION_BLOCK;
 use crate::scratch::Scratch;
-use crate::simd::{Isa, Kernel, Simd, unroll};
-
-/// Elements behind the last channel that may be read: a vector.
-const SPARE: usize = 16;
+use crate::simd::{Isa, Kernel, Simd, by_lanes, unroll};
 
 /// What such a convolution keeps from call to call.
 #[derive(Clone, Debug)]
@@ -84,13 +83,7 @@ impl<T: Float> Kernel<T> for Sums<'_, '_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        match S::LANES {
-            2 => self.run_channels::<S, 2>(simd),
-            4 => self.run_channels::<S, 4>(simd),
-            8 => self.run_channels::<S, 8>(simd),
-            16 => self.run_channels::<S, 16>(simd),
-            lanes => unreachable!("no vectors of {lanes} lanes"),
-        }
+        by_lanes!(N = S::LANES => self.run_channels::<S, N>(simd));
     }
 }
 
@@ -122,13 +115,17 @@ impl<T: Float> Sums<'_, '_, '_, T> {
                     simd.store(totals[LANE], &mut staged[LANE * pitch + first..]);
                 });
             }
-            let planes = output.axis_iter_mut(Axis(0)).skip(part.start - channels.start);
-            for (from, mut plane) in staged.chunks_exact(pitch).zip(planes).take(part.len()) {
-                let columns = plane.len_of(Axis(1));
-                for (from, mut to) in from.chunks_exact(columns).zip(plane.outer_iter_mut()) {
-                    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-                }
-            }
+            let (_, rows, columns) = output.dim();
+            let within = Slice::from(part.start - channels.start..part.end - channels.start);
+            let weave = Weave {
+                rows: &*staged,
+                size: [rows, columns],
+                woven: Woven::NOT,
+                pitches: [pitch, 0, 0],
+                output: output.slice_axis_mut(Axis(0), within),
+                every: [0, 1],
+            };
+            weave.run(simd);
         }
     }
 }

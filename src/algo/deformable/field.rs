@@ -11,10 +11,11 @@ use ndarray::{ArrayView1, ArrayView3, ArrayView4, Axis, s};
 
 use crate::algo::{Extent, Region};
 use crate::element::Float;
+use crate::gemm::blocking::SPARE;
 use crate::geometry::Problem;
 use crate::kernels::sample::Samples;
 use crate::kernels::transpose::interleave;
-use crate::simd::Simd;
+use crate::simd::{Simd, by_lanes};
 
 /// The positions at which taps sample, for a batch.
 #[derive(Clone, Copy)]
@@ -31,8 +32,6 @@ pub(crate) struct Field<'a, T> {
 
 /// Elements of a plane in bytes: what a second-level cache has left beside a region.
 const PLANE_BYTES: usize = 256 << 10;
-/// Most lanes of a vector.
-const MOST_LANES: usize = 16;
 /// Numbers for each tap and pixel: four weights, a mask, and the row and column of a corner.
 const NUMBERS: usize = 7;
 /// Taps whose offsets are asked for before they are looked at.
@@ -71,7 +70,7 @@ impl<'a, T: Float> Field<'a, T> {
 
 /// Pixels in whole vectors of any instruction set.
 pub(super) fn padded(pixels: usize) -> usize {
-    pixels.next_multiple_of(MOST_LANES)
+    pixels.next_multiple_of(SPARE)
 }
 
 /// The part of the image in a plane: its first row and column, and how many there are. It may reach one beyond the image on each side.
@@ -152,13 +151,7 @@ impl<'s, T: Float> Sampler<'s, T> {
         } else if self.channels == channels {
             return;
         }
-        match S::LANES {
-            2 => self.fill::<S, 2>(simd, channels.clone()),
-            4 => self.fill::<S, 4>(simd, channels.clone()),
-            8 => self.fill::<S, 8>(simd, channels.clone()),
-            16 => self.fill::<S, 16>(simd, channels.clone()),
-            lanes => unreachable!("no vectors of {lanes} lanes"),
-        }
+        by_lanes!(N = S::LANES => self.fill::<S, N>(simd, channels.clone()));
         self.channels = channels;
     }
 
@@ -429,10 +422,10 @@ fn assign<T: Copy>(to: &mut [T], from: ArrayView1<'_, T>) {
 /// The least and the greatest of some whole numbers, NaNs left out.
 #[inline(always)]
 fn bounds<T: Float>(numbers: &[T]) -> [i32; 2] {
-    let mut least = [T::infinity(); MOST_LANES];
-    let mut greatest = [-T::one(); MOST_LANES];
-    for numbers in numbers.chunks_exact(MOST_LANES) {
-        for lane in 0..MOST_LANES {
+    let mut least = [T::infinity(); SPARE];
+    let mut greatest = [-T::one(); SPARE];
+    for numbers in numbers.chunks_exact(SPARE) {
+        for lane in 0..SPARE {
             let number = numbers[lane];
             least[lane] = if number < least[lane] { number } else { least[lane] };
             greatest[lane] = if number > greatest[lane] { number } else { greatest[lane] };

@@ -21,7 +21,7 @@ use crate::gemm::{Runs, Source};
 use crate::kernels::transpose::turned;
 use crate::numerics::SUMMATION_BLOCK;
 use crate::scratch::Scratch;
-use crate::simd::{Simd, unroll};
+use crate::simd::{Simd, by_lanes, unroll};
 pub(crate) use depthwise::{DepthwiseDeformable, DepthwiseWeights};
 use field::{Field, Sampler, padded};
 
@@ -92,13 +92,7 @@ impl<T: Float> Source<T> for SampledSource<'_, '_, T> {
 
     #[inline(always)]
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, data: &mut [T]) {
-        match S::LANES {
-            2 => self.pack_taps::<S, 2>(simd, taps, data),
-            4 => self.pack_taps::<S, 4>(simd, taps, data),
-            8 => self.pack_taps::<S, 8>(simd, taps, data),
-            16 => self.pack_taps::<S, 16>(simd, taps, data),
-            lanes => unreachable!("no vectors of {lanes} lanes"),
-        }
+        by_lanes!(N = S::LANES => self.pack_taps::<S, N>(simd, taps, data));
     }
 }
 
