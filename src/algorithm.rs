@@ -30,6 +30,9 @@ pub enum Algorithm {
     GemmPixels,
     /// An implicit matrix product whose vectors hold output channels: for floats on an instruction set with vectors.
     GemmChannels,
+    /// Winograd's minimal filtering, with tiles of so many rows and columns of outputs: fewer multiplications, for floats on an instruction
+    /// set with vectors.
+    Winograd([usize; 2]),
 }
 
 impl Algorithm {
@@ -39,10 +42,43 @@ impl Algorithm {
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Algorithm::Direct => "direct",
-            Algorithm::GemmPixels => "gemm-pixels",
-            Algorithm::GemmChannels => "gemm-channels",
-        })
+        match self {
+            Algorithm::Direct => f.write_str("direct"),
+            Algorithm::GemmPixels => f.write_str("gemm-pixels"),
+            Algorithm::GemmChannels => f.write_str("gemm-channels"),
+            Algorithm::Winograd([rows, columns]) => write!(f, "winograd-{rows}x{columns}"),
+        }
+    }
+}
+
+/// How far an output may be from the exact one, in units of the element type's eps, relative to `|bias| + Σ |w| max |x|`: each weight times the
+/// largest value of its input channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ErrorBound {
+    /// What follows from the number of roundings, whatever the values. Nothing overflows.
+    pub proven: f64,
+    /// What millions of random and adversarial cases stay below: `cargo test --release --test accuracy`.
+    pub observed: f64,
+}
+
+/// A way to compute a convolution, as the planner sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Candidate {
+    /// The way.
+    pub algorithm: Algorithm,
+    /// What a sample is expected to cost with one thread, in multiply-adds of a vector.
+    pub cost: usize,
+    /// How far its results may be off.
+    pub bound: ErrorBound,
+    /// Whether the numerics of the configuration admit it.
+    pub admitted: bool,
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Candidate { algorithm, cost, bound: ErrorBound { proven, observed }, admitted } = self;
+        let verdict = if *admitted { "" } else { ", not admitted" };
+        write!(f, "{algorithm}: cost {cost}, at most {proven:.0} eps off (observed {observed:.0}){verdict}")
     }
 }

@@ -6,6 +6,7 @@ use num_traits::{One, Zero};
 
 use crate::kernels::channel_tile::MultiplyChannels;
 use crate::kernels::pixel_tile::MultiplyPixels;
+use crate::kernels::plain_tile::MultiplyPlain;
 use crate::simd::{Arithmetic, Isa, Kernel, Scalar, launch_on_all};
 
 /// An element of the tensors: `f32`, `f64`, or an integer from 8 to 64 bits.
@@ -34,6 +35,10 @@ pub trait Kernels: Arithmetic {
 
     /// Neither NaN nor infinite.
     fn finite(self) -> bool;
+    /// The nearest value; whole for integers.
+    fn of_f64(value: f64) -> Self;
+    /// The value, or the nearest to it.
+    fn as_f64(self) -> f64;
     /// -0.0.
     fn negative_zero(self) -> bool;
     /// The value of a smooth activation. Integers have none: see [`FLOATING`](Self::FLOATING).
@@ -43,6 +48,8 @@ pub trait Kernels: Arithmetic {
     fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, '_, Self>);
     /// Runs [`MultiplyPixels`].
     fn multiply_pixels(isa: Isa, kernel: MultiplyPixels<'_, '_, Self>);
+    /// Runs [`MultiplyPlain`].
+    fn multiply_plain(isa: Isa, kernel: MultiplyPlain<'_, '_, Self>);
     /// Runs a kernel compiled for an instruction set.
     fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
 }
@@ -105,6 +112,16 @@ macro_rules! float {
             }
 
             #[inline(always)]
+            fn of_f64(value: f64) -> Self {
+                value as $type
+            }
+
+            #[inline(always)]
+            fn as_f64(self) -> f64 {
+                self as f64
+            }
+
+            #[inline(always)]
             fn negative_zero(self) -> bool {
                 self == 0.0 && self.is_sign_negative()
             }
@@ -129,6 +146,10 @@ macro_rules! float {
             }
 
             fn multiply_pixels(isa: Isa, kernel: MultiplyPixels<'_, '_, Self>) {
+                launch_on_all!(isa, kernel)
+            }
+
+            fn multiply_plain(isa: Isa, kernel: MultiplyPlain<'_, '_, Self>) {
                 launch_on_all!(isa, kernel)
             }
 
@@ -171,6 +192,16 @@ macro_rules! integers {
             }
 
             #[inline(always)]
+            fn of_f64(value: f64) -> Self {
+                value as $type
+            }
+
+            #[inline(always)]
+            fn as_f64(self) -> f64 {
+                self as f64
+            }
+
+            #[inline(always)]
             fn negative_zero(self) -> bool {
                 false
             }
@@ -187,6 +218,9 @@ macro_rules! integers {
                 kernel.run(Scalar);
             }
 
+            fn multiply_plain(_: Isa, kernel: MultiplyPlain<'_, '_, Self>) {
+                kernel.run(Scalar);
+            }
 
             #[inline]
             fn launch<K: Kernel<Self>>(_: Isa, kernel: K) -> K::Output {

@@ -24,7 +24,7 @@ mod simd;
 mod tensors;
 
 pub use activation::Activation;
-pub use algorithm::Algorithm;
+pub use algorithm::{Algorithm, Candidate, ErrorBound};
 pub use config::{Conv2d, IntoPair, Padding, PaddingMode, Pads, ReceptiveField, receptive_field};
 pub use element::{Element, Float};
 pub use error::{Axis, Error};

@@ -1,7 +1,7 @@
 //! What real layers are computed with. What is fastest, `cargo bench --bench planner` says.
 
 use ndconv::ndarray::Array4;
-use ndconv::{Algorithm, Conv2d, Conv2dLayer, Element, Error, Isa, Options};
+use ndconv::{Algorithm, Conv2d, Conv2dLayer, Element, Error, Isa, Numerics, Options};
 
 /// The choice for one image, with the instruction set that has vectors if this machine has any.
 fn choice<T: Element>(config: Conv2d, [height, width]: [usize; 2]) -> Algorithm {
@@ -44,4 +44,43 @@ fn integers_have_no_channel_tiles() {
     assert!(matches!(error, Error::Unsupported { argument: "algorithm", .. }));
     let text = "algorithm is gemm-channels, expected direct or gemm-pixels: this element type has no vectors in this instruction set";
     assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn other_orders_run_where_they_are_admitted() {
+    if Isa::best() == Isa::SCALAR {
+        println!("skipped: this machine has no vectors");
+        return;
+    }
+    let dense = |numerics| choice::<f32>(Conv2d::new(64, 64, 3).padding(1).numerics(numerics), [56, 56]);
+    assert_eq!(dense(Numerics::Exact), Algorithm::GemmChannels);
+    assert!(matches!(dense(Numerics::Fast), Algorithm::Winograd([rows, columns]) if rows >= 4 && columns >= 4));
+    // Proven for 64 channels: 640 eps for tiles of 2 x 2, more for all others.
+    assert_eq!(dense(Numerics::Within(500)), Algorithm::GemmChannels);
+    assert_eq!(dense(Numerics::Within(700)), Algorithm::Winograd([2, 2]));
+    // Where there is nothing to gain, or no such algorithm.
+    for (config, size) in [
+        (Conv2d::new(3, 64, 3).padding(1), [224, 224]),
+        (Conv2d::pointwise(64, 64), [56, 56]),
+        (Conv2d::depthwise(64, 3), [56, 56]),
+        (Conv2d::new(64, 64, 3).stride(2), [56, 56]),
+    ] {
+        assert_eq!(choice::<f32>(config.numerics(Numerics::Fast), size), choice::<f32>(config, size), "{config:?}");
+    }
+}
+
+#[test]
+fn tilings_are_those_of_the_kernel() {
+    if Isa::best() == Isa::SCALAR {
+        println!("skipped: this machine has no vectors");
+        return;
+    }
+    let error = |config: Conv2d| {
+        let options = Options::<f32>::new().algorithm(Algorithm::Winograd([3, 3]));
+        let weight = Array4::zeros(config.weight_shape());
+        Conv2dLayer::with_options(&config.bias(false), &weight, None, options).unwrap_err().to_string()
+    };
+    let text = "algorithm is winograd-3x3, expected one of winograd-2x2, winograd-2x4, winograd-4x2, winograd-4x4";
+    assert_eq!(error(Conv2d::new(8, 8, 5)), text);
+    assert!(error(Conv2d::new(8, 8, 3).stride(2)).contains("expected another"));
 }

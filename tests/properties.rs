@@ -135,6 +135,36 @@ fn check_deformable<T: TestElement + Float>(case: &Case, offset_groups: usize, m
     assert_same(&got, &want, case);
 }
 
+/// All ways that are not the exact order: within their bounds, and the same bits for any threads, batch and layout.
+fn check_reordered<T: TestElement + Float>(case: &Case) {
+    let Tensors { input, weight, bias } = tensors::<T>(case, case.config.weight_shape());
+    let shape = input.dim().into();
+    let layer =
+        Conv2dLayer::with_options(&case.config, &weight, bias.as_deref(), Options::new().isa(case.isa)).unwrap();
+    let wide = |array: &Array4<T>| array.mapv(|x| x.to_f64().unwrap());
+    let wide_bias = bias.as_ref().map(|bias| bias.mapv(|x| x.to_f64().unwrap()));
+    let want = reference::conv2d(&case.config, &wide(&input), &wide(&weight), wide_bias.as_deref()).unwrap();
+    for candidate in layer.candidates(shape).unwrap().iter().filter(|candidate| !candidate.admitted) {
+        let options = Options::new().isa(case.isa).algorithm(candidate.algorithm);
+        let laid_out_weight = laid_out(&weight, case.layouts[1]);
+        let layer = Conv2dLayer::with_options(&case.config, &laid_out_weight, bias.as_deref(), options).unwrap();
+        let plain = on_threads(1, || layer.run(&input).unwrap());
+        check_layer(case, &layer, &input, &plain);
+        for sample in 0..case.size[0] {
+            let alone = layer.run(&input.slice(s![sample..=sample, .., .., ..])).unwrap();
+            assert_same(&alone, &plain.slice(s![sample..=sample, .., .., ..]).to_owned(), case);
+        }
+        for ((place, got), want) in plain.indexed_iter().zip(&want) {
+            // The input is in -1 to 1.
+            let weights: f64 = wide(&weight).index_axis(Axis(0), place.1).iter().map(|weight| weight.abs()).sum();
+            let scale = weights + wide_bias.as_ref().map_or(0.0, |bias| bias[place.1].abs());
+            let error = (got.to_f64().unwrap() - want).abs() / (scale * T::epsilon().to_f64().unwrap());
+            // The reference is not exact either.
+            assert!(error <= candidate.bound.observed + 10.0, "{error} eps at {place:?}, {candidate} {case:?}");
+        }
+    }
+}
+
 /// Closeness for identities that hold up to rounding: `terms` products of numbers below 1.
 fn assert_close(got: &Array4<f64>, want: &Array4<f64>, terms: usize) {
     assert_eq!(got.dim(), want.dim());
@@ -155,6 +185,15 @@ proptest! {
         check_standard::<f32>(&case);
         check_standard::<f64>(&case);
         check_standard::<i16>(&case);
+    }
+
+    #[test]
+    fn other_orders_are_within_their_bounds(case in cases()) {
+        let mut case = case;
+        (case.config.stride, case.config.dilation) = ([1, 1], [1, 1]);
+        prop_assume!(affordable(&case, case.config.macs([case.size[1], case.size[2]])));
+        check_reordered::<f32>(&case);
+        check_reordered::<f64>(&case);
     }
 
     #[test]

@@ -4,13 +4,16 @@
 //! (transposed convolution by phases, a chain of two convolutions) are stages that are given other stages.
 
 pub(crate) mod chain;
+pub(crate) mod channels_last;
 pub(crate) mod deformable;
 pub(crate) mod depthwise;
 pub(crate) mod image;
 pub(crate) mod implicit_gemm;
 pub(crate) mod residual;
+pub(crate) mod rows;
 pub(crate) mod transposed;
 pub(crate) mod window;
+pub(crate) mod winograd;
 pub(crate) mod woven;
 
 use core::ops::Range;
@@ -18,6 +21,7 @@ use core::ops::Range;
 use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3, ArrayViewMut4, Axis};
 
 use crate::activation::Activation;
+use crate::algo::winograd::Tiling;
 use crate::element::Element;
 use crate::gemm::blocking::Lanes;
 use crate::parallel;
@@ -99,6 +103,8 @@ pub(crate) struct Schedule {
     pub(crate) lead: [usize; 2],
     /// What the lanes of the register tiles are.
     pub(crate) lanes: Lanes,
+    /// Whether, and how, the convolution is Winograd's.
+    pub(crate) tiling: Option<Tiling>,
 }
 
 impl Schedule {

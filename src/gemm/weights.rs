@@ -65,6 +65,14 @@ impl<T: Element> PackedWeights<T> {
         PackedWeights { data, panels, blocks: blocks.to_vec(), before, masks, finite }
     }
 
+    /// The weight of a group, row and tap, where no two blocks share taps.
+    pub(crate) fn weight(&self, group: usize, row: usize, tap: usize) -> T {
+        let block = self.blocks.partition_point(|block| block.end <= tap);
+        let panel = row / self.panels.size;
+        let rows = self.panels.range(panel..panel + 1);
+        self.panel(group, block, panel)[(tap - self.blocks[block].start) * rows.len() + row - rows.start]
+    }
+
     /// Whether all of them are finite.
     pub(crate) fn finite(&self) -> bool {
         self.finite

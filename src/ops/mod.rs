@@ -207,6 +207,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         sampled: None,
         taps,
         shape,
+        element_bytes: size_of::<T>(),
         memory: region_memory::<T>(),
         plane_memory: plane_memory::<T>(),
         pixel_limit: usize::MAX,

@@ -5,13 +5,14 @@ use ndarray::{Array3, Array4, ArrayRef1, ArrayRef3, ArrayRef4, ArrayView4, Array
 use super::{Operation, Options, check, demand, layer_calls};
 use crate::activation::Activation;
 use crate::algo::{Schedule, drive};
-use crate::algorithm::Algorithm;
+use crate::algorithm::{Algorithm, Candidate};
 use crate::config::Conv2d;
 use crate::element::Element;
 use crate::error::Error;
 use crate::geometry::{self, Problem};
 use crate::parallel;
-use crate::plan::ConvolutionPlan;
+use crate::plan::LayerPlan;
+use crate::plan::schedule::Demand;
 use crate::scratch::Workspace;
 use crate::simd::Isa;
 
@@ -40,7 +41,7 @@ use crate::simd::Isa;
 pub struct Conv2dLayer<T> {
     config: Conv2d,
     isa: Isa,
-    plan: ConvolutionPlan<T>,
+    plan: LayerPlan<T>,
     activation: Activation<T>,
 }
 
@@ -67,7 +68,7 @@ impl<T: Element> Conv2dLayer<T> {
         check::weight("weight", config, weight.dim())?;
         let bias = check::bias(config, bias)?;
         options.activation.validate(config.out_channels)?;
-        let plan = ConvolutionPlan::new(config, options.isa, options.algorithm, weight.view(), bias)?;
+        let plan = LayerPlan::new(config, options.isa, options.algorithm, weight.view(), bias)?;
         Ok(Conv2dLayer { config: *config, isa: options.isa, plan, activation: options.activation })
     }
 
@@ -86,10 +87,35 @@ impl<T: Element> Conv2dLayer<T> {
         Ok(self.plan.algorithm(&self.schedule(&self.problem((n, c, h, w))?)))
     }
 
+    /// All ways to compute an input of this shape, with what they cost and how far off their results may be. The first one runs; those that the
+    /// configuration's numerics do not admit come last.
+    ///
+    /// ```
+    /// use ndconv::{Algorithm, Conv2d, Conv2dLayer, Numerics};
+    /// use ndarray::Array4;
+    ///
+    /// let config = Conv2d::new(64, 64, 3).padding(1).bias(false);
+    /// let layer = Conv2dLayer::new(&config, &Array4::from_elem((64, 64, 3, 3), 0.1f32), None)?;
+    /// let candidates = layer.candidates([1, 64, 56, 56])?;
+    /// assert_eq!(candidates[0].algorithm, layer.algorithm([1, 64, 56, 56])?);
+    /// // In exact numerics only the exact order is admitted.
+    /// assert!(candidates[1..].iter().all(|candidate| !candidate.admitted));
+    /// # Ok::<(), ndconv::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An input that does not fit the configuration.
+    pub fn candidates(&self, input: [usize; 4]) -> Result<Vec<Candidate>, Error> {
+        let [n, c, h, w] = input;
+        Ok(self.plan.candidates(&self.demand(&self.problem((n, c, h, w))?), parallel::threads()))
+    }
+
+    fn demand(&self, problem: &Problem) -> Demand {
+        demand::<T>(&self.config, problem, self.isa, [1, 1], problem.convolution_macs(&self.config))
+    }
+
     fn schedule(&self, problem: &Problem) -> Schedule {
-        let macs = problem.convolution_macs(&self.config);
-        let demand = demand::<T>(&self.config, problem, self.isa, [1, 1], macs);
-        self.plan.schedule(&demand, parallel::threads())
+        self.plan.schedule(&self.demand(problem), parallel::threads())
     }
 
     layer_calls!();
@@ -116,7 +142,7 @@ impl<T: Element> Operation<T> for Conv2dLayer<T> {
         workspace: &mut Workspace<T>,
     ) {
         let schedule = self.schedule(problem);
-        let stage = self.plan.stage(problem, &self.activation, schedule.lanes);
+        let stage = self.plan.stage(problem, &self.activation, &schedule);
         drive(&stage, input, output, schedule, workspace);
     }
 }

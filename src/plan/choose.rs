@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use crate::algo::transposed::AxisPhase;
 use crate::algo::window::Window;
+use crate::algo::winograd::Tiling;
 use crate::algorithm::Algorithm;
 use crate::config::Conv2d;
+use crate::element::Element;
 use crate::error::{Axis, Error};
 use crate::gemm::blocking::{Lanes, TileShape};
 use crate::geometry;
 use crate::numerics::SUMMATION_BLOCK;
 use crate::parts::Chunks;
 use crate::plan::recipe::{Merged, Phase, Product, Recipe};
+use crate::simd::Isa;
 
 /// For a standard convolution, in the way that is asked for.
 pub(crate) fn convolution(config: &Conv2d, shape: TileShape, wanted: Option<Algorithm>) -> Result<Recipe, Error> {
@@ -24,6 +27,7 @@ pub(crate) fn convolution(config: &Conv2d, shape: TileShape, wanted: Option<Algo
         }
         Some(Algorithm::GemmPixels) => &[Lanes::Pixels],
         Some(Algorithm::GemmChannels) => &[Lanes::Channels],
+        Some(Algorithm::Winograd(_)) => unreachable!("not one product"),
     };
     if let Some(lanes) = kinds.iter().find(|lanes| !shape.kinds().contains(lanes)) {
         return Err(Error::Unsupported {
@@ -38,6 +42,12 @@ pub(crate) fn convolution(config: &Conv2d, shape: TileShape, wanted: Option<Algo
         });
     }
     Ok(Recipe::ImplicitGemm { product: product(config, shape), kinds })
+}
+
+/// Winograd's tilings that there are for a standard convolution.
+pub(crate) fn tilings<T: Element>(config: &Conv2d, isa: Isa) -> impl Iterator<Item = Tiling> + use<T> {
+    let possible = TileShape::of::<T>(isa).channel_tiles && config.stride == [1, 1] && config.dilation == [1, 1];
+    Tiling::all(config.kernel).filter(move |_| possible)
 }
 
 /// A matrix product keeps an input vector in a register for up to eight output channels: worth nothing with one, and with two less than what it
@@ -133,7 +143,6 @@ fn merged(config: &Conv2d, shape: TileShape) -> Option<Merged> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::Isa;
 
     /// Output channels, phases included, of the one product, and its kinds of tiles; none for phase by phase.
     fn merged_into(config: Conv2d, isa: Isa) -> Option<(usize, &'static [Lanes])> {

@@ -90,6 +90,32 @@ impl<T: Element> ConvolutionPlan<T> {
         }
     }
 
+    /// The weight of a group, output channel of it, and tap of all its input channels.
+    pub(crate) fn weight(&self, group: usize, row: usize, tap: usize) -> T {
+        match self {
+            ConvolutionPlan::Product(plan, _) => plan.weights.packed.weight(group, row, tap),
+            ConvolutionPlan::Depthwise(weights) => {
+                let taps = weights.group[0] * weights.window.len();
+                weights.taps[(group * weights.group[1] + row) * taps + tap]
+            }
+        }
+    }
+
+    pub(crate) fn bias(&self) -> Option<&[T]> {
+        match self {
+            ConvolutionPlan::Product(plan, _) => plan.weights.bias.as_deref(),
+            ConvolutionPlan::Depthwise(weights) => weights.bias.as_deref(),
+        }
+    }
+
+    /// What it takes with one thread, in multiply-adds of a vector.
+    pub(crate) fn cost(&self, demand: &Demand) -> usize {
+        match self {
+            ConvolutionPlan::Product(_, kinds) => Demand { kinds, ..*demand }.least_cost(1),
+            ConvolutionPlan::Depthwise(_) => (demand.macs / demand.shape.lanes as u64) as usize,
+        }
+    }
+
     /// How the work is cut.
     pub(crate) fn schedule(&self, demand: &Demand, threads: usize) -> Schedule {
         match self {

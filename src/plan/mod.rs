@@ -7,8 +7,11 @@
 //! ```
 
 pub(crate) mod choose;
+pub(crate) mod layer;
 pub(crate) mod lower;
 pub(crate) mod recipe;
 pub(crate) mod schedule;
+pub(crate) mod tiles;
 
+pub(crate) use layer::LayerPlan;
 pub(crate) use lower::{ConvolutionPlan, ProductPlan, TransposedPlan};

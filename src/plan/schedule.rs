@@ -132,6 +132,8 @@ pub(crate) struct Demand {
     /// Where pixels are sampled and not packed; the three before then count for nothing.
     pub(crate) sampled: Option<Sampled>,
     pub(crate) shape: TileShape,
+    /// Bytes of an element.
+    pub(crate) element_bytes: usize,
     /// Elements of working memory that a region may take.
     pub(crate) memory: usize,
     /// And where each channel is for itself, the pixels that a channel of it sees.
@@ -163,18 +165,28 @@ struct Cut {
 
 impl Demand {
     /// So many threads, or one for work that is not worth sharing.
-    fn worth(&self, threads: usize) -> usize {
+    pub(super) fn worth(&self, threads: usize) -> usize {
         if self.macs < SERIAL_MACS { 1 } else { threads }
     }
 
     /// The schedule for so many threads at most: no more than there are regions.
-    fn shared(&self, schedule: Schedule, threads: usize) -> Schedule {
+    pub(super) fn shared(&self, schedule: Schedule, threads: usize) -> Schedule {
         Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
     }
 
     /// The cheapest schedule for so many threads.
     pub(crate) fn schedule(&self, threads: usize) -> Schedule {
         let threads = self.worth(threads);
+        let (_, cut) = self.cheapest(threads);
+        self.shared(self.in_outputs([cut.rows, cut.columns], cut.splits, cut.lanes), threads)
+    }
+
+    /// And what it costs.
+    pub(crate) fn least_cost(&self, threads: usize) -> usize {
+        self.cheapest(self.worth(threads)).0
+    }
+
+    fn cheapest(&self, threads: usize) -> (usize, Cut) {
         let mut best: Option<((bool, usize), Cut)> = None;
         for &lanes in self.kinds {
             for splits in self.splits(threads, lanes) {
@@ -197,15 +209,15 @@ impl Demand {
                 }
             }
         }
-        let (_, cut) = best.expect("there is at least one cut");
-        self.shared(self.in_outputs([cut.rows, cut.columns], cut.splits, cut.lanes), threads)
+        let ((_, cost), cut) = best.expect("there is at least one cut");
+        (cost, cut)
     }
 
     /// A schedule of regions with so many rows and columns of each phase, for one thread.
-    fn in_outputs(&self, size: [usize; 2], splits: usize, lanes: Lanes) -> Schedule {
+    pub(super) fn in_outputs(&self, size: [usize; 2], splits: usize, lanes: Lanes) -> Schedule {
         let lead = self.lead;
         let [rows, columns] = [0, 1].map(|axis| (size[axis] * self.phases[axis]).min(self.output[axis] + lead[axis]));
-        Schedule { workers: 1, units: self.units, splits, rows, columns, lead, lanes }
+        Schedule { workers: 1, units: self.units, splits, rows, columns, lead, lanes, tiling: None }
     }
 
     /// The schedule of the second of two convolutions that runs on what the first has just made, and how many rows are made at a time: about as many as
@@ -391,6 +403,7 @@ mod tests {
             column_step: 1,
             sampled: None,
             shape,
+            element_bytes: size_of::<f32>(),
             memory: region_memory::<f32>(),
             plane_memory: plane_memory::<f32>(),
             pixel_limit: usize::MAX,

@@ -14,6 +14,9 @@ macro_rules! unroll {
     ($index:ident < $count:expr, at most 2, $body:block) => {
         unroll!(@copies $index, $count, $body, 0 1)
     };
+    ($index:ident < $count:expr, at most 3, $body:block) => {
+        unroll!(@copies $index, $count, $body, 0 1 2)
+    };
     ($index:ident < $count:expr, at most 4, $body:block) => {
         unroll!(@copies $index, $count, $body, 0 1 2 3)
     };

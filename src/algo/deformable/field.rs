@@ -9,12 +9,13 @@ use core::ops::Range;
 
 use ndarray::{ArrayView1, ArrayView3, ArrayView4, Axis, s};
 
+use crate::algo::channels_last::ChannelsLast;
 use crate::algo::{Extent, Region};
+use crate::config::PaddingMode;
 use crate::element::Float;
 use crate::gemm::blocking::SPARE;
 use crate::geometry::Problem;
 use crate::kernels::sample::Samples;
-use crate::kernels::transpose::interleave;
 use crate::simd::{Simd, by_lanes};
 
 /// The positions at which taps sample, for a batch.
@@ -311,54 +312,14 @@ impl<'s, T: Float> Sampler<'s, T> {
     #[inline(always)]
     fn fill<S: Simd<T>, const N: usize>(&mut self, simd: S, channels: Range<usize>) {
         let Sight { first, size } = self.sight;
-        let (_, height, width) = self.image.dim();
-        let flat = self.image.to_slice();
+        let image = ChannelsLast::new(self.image.view(), PaddingMode::Zeros);
         let pitch = size[1] * N;
         let patches = self.sight.patch_rows(N) * pitch;
         self.plane[..patches].fill(T::ZERO);
-        let inside = |axis: usize, limit: usize| {
-            let start = (-first[axis]).max(0) as usize;
-            let end = (limit as isize - first[axis] as isize).clamp(start as isize, size[axis].max(start) as isize);
-            start..end as usize
-        };
-        let (rows, columns) = (inside(0, height), inside(1, width));
+        let first = first.map(|first| first as isize);
         for row in 0..size[0] {
             let to = &mut self.plane[patches + row * pitch..][..pitch];
-            if !rows.contains(&row) || columns.is_empty() {
-                to.fill(T::ZERO);
-                continue;
-            }
-            to[..columns.start * N].fill(T::ZERO);
-            to[columns.end * N..].fill(T::ZERO);
-            let to = &mut to[columns.start * N..columns.end * N];
-            let y = (first[0] + row as i32) as usize;
-            let x = (first[1] + columns.start as i32) as usize;
-            // Lanes without a channel hold the last one again.
-            let channel = |lane: usize| channels.end.min(channels.start + lane + 1) - 1;
-            let mut from: [&[T]; N] = [&[]; N];
-            if let Some(flat) = flat {
-                for lane in 0..N {
-                    from[lane] = &flat[(channel(lane) * height + y) * width + x..][..columns.len()];
-                }
-                interleave(simd, &from, to);
-                continue;
-            }
-            let mut whole = true;
-            for (lane, from) in from.iter_mut().enumerate() {
-                let row = self.image.slice(s![channel(lane), y, x..x + columns.len()]).to_slice();
-                whole &= row.is_some();
-                *from = row.unwrap_or(&[]);
-            }
-            if whole {
-                interleave(simd, &from, to);
-                continue;
-            }
-            for (column, to) in to.chunks_exact_mut(N).enumerate() {
-                to.fill(T::ZERO);
-                for (to, channel) in to.iter_mut().zip(channels.clone()) {
-                    *to = self.image[[channel, y, x + column]];
-                }
-            }
+            image.row::<S, N>(simd, channels.clone(), [first[0] + row as isize, first[1]], to);
         }
     }
 

@@ -5,14 +5,13 @@
 //! by all output channels, and overwritten (Chellapilla, Puri and Simard, 2006; made implicit as in
 //! Chetlur et al., 2014).
 
-mod output;
-
 use core::ops::Range;
 
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, Slice};
 
 use crate::activation::Activation;
 use crate::algo::image::{Sampling, Wanted, WindowSource};
+use crate::algo::rows::{DirectRows, PassingRows, StagedRows};
 use crate::algo::woven::Woven;
 use crate::algo::{Extent, Region, Stage, by_group};
 use crate::element::Element;
@@ -20,7 +19,6 @@ use crate::gemm::blocking::{Lanes, SPARE, TileShape};
 use crate::gemm::{Gemm, MAX_PANEL_ROWS, Memory, PackedWeights, Source};
 use crate::scratch::Scratch;
 use crate::simd::Isa;
-use output::{DirectRows, PassingRows, StagedRows};
 
 /// What a convolution keeps from call to call.
 #[derive(Clone, Debug)]

@@ -1,0 +1,192 @@
+//! The sizes and coefficients of Winograd's transforms.
+
+use super::CHANNELS;
+use crate::algorithm::ErrorBound;
+use crate::element::Element;
+use crate::kernels::toom_cook::{Coefficients, MOST_PAIRS, MOST_POINTS};
+
+/// `F(m, r)` along both axes: `m` outputs of a kernel of `r` taps from `m + r - 1` products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tiling {
+    /// Rows and columns of a tile of outputs.
+    pub(crate) outputs: [usize; 2],
+    /// Rows and columns of the kernel.
+    pub(crate) taps: [usize; 2],
+}
+
+/// The points beside 0 and infinity are pairs `±p`. Products of 1 make the coefficients small: with 2/3 and 3/2 errors are 2.4 times
+/// smaller than with the usual 1 and 2, with 1/2, 1 and 2 the smallest of those tried.
+const PAIRS: [(usize, &[f64]); 4] = [(1, &[]), (4, &[1.0]), (6, &[2.0 / 3.0, 1.5]), (8, &[0.5, 1.0, 2.0])];
+
+impl Tiling {
+    /// Those for a kernel, from the one with the fewest outputs on; none where it is too large or has one tap.
+    pub(crate) fn all(taps: [usize; 2]) -> impl Iterator<Item = Tiling> {
+        let along = move |axis: usize| {
+            let sizes = PAIRS.iter().map(move |&(points, _)| (points + 1).saturating_sub(taps[axis]));
+            sizes.filter(move |&outputs| if taps[axis] == 1 { outputs == 1 } else { outputs > 1 })
+        };
+        let all = along(0).flat_map(move |rows| along(1).map(move |columns| [rows, columns]));
+        all.filter(|outputs| *outputs != [1, 1]).map(move |outputs| Tiling { outputs, taps })
+    }
+
+    /// Rows and columns of products.
+    pub(crate) fn points(self) -> [usize; 2] {
+        [0, 1].map(|axis| self.outputs[axis] + self.taps[axis] - 1)
+    }
+
+    /// All products of a tile.
+    pub(crate) fn products(self) -> usize {
+        let [rows, columns] = self.points();
+        rows * columns
+    }
+
+    pub(crate) fn coefficients<T: Element>(self) -> [Coefficients<T>; 2] {
+        self.points().map(coefficients)
+    }
+
+    /// How far an output may be from the exact one, where so many channels are summed over.
+    ///
+    /// Relative to `Σ |w| max |x|` the transforms make numbers, and their errors, as many times larger as [`amplification`] says. Proven is that each
+    /// path from an input to an output has at most so many roundings, half an eps each, as are counted here; observed is that they mostly cancel.
+    pub(crate) fn error_bound(self, channels: usize) -> ErrorBound {
+        let chain = channels.min(CHANNELS) + channels.div_ceil(CHANNELS);
+        let (mut amplified, mut roundings) = (1.0, chain + 2);
+        for axis in 0..2 {
+            if self.taps[axis] > 1 {
+                amplified *= amplification(self.outputs[axis], self.taps[axis]);
+                // For each pair one in evaluation and one in interpolation; their coefficients; both sums and that with infinity.
+                roundings += 2 * pairs(self.points()[axis]).len() + 5;
+            }
+        }
+        ErrorBound {
+            proven: amplified * roundings as f64 / 2.0,
+            observed: amplified * (2.0 + (chain as f64).sqrt() / 5.0),
+        }
+    }
+
+    /// A kernel evaluated at all points, from its taps.
+    pub(crate) fn evaluate_kernel(self, kernel: &[f64], values: &mut [f64]) {
+        let [rows, columns] = [0, 1].map(|axis| evaluations(self.points()[axis], self.taps[axis]));
+        for (row, values) in rows.iter().zip(values.chunks_exact_mut(columns.len())) {
+            for (column, value) in columns.iter().zip(values) {
+                let taps = kernel.chunks_exact(self.taps[1]).zip(row);
+                *value = taps.map(|(taps, factor)| factor * dot(taps, column)).sum();
+            }
+        }
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn pairs(points: usize) -> &'static [f64] {
+    PAIRS.iter().find(|(count, _)| *count == points).expect("made by Tiling::all").1
+}
+
+/// The factors of a kernel's taps in each of its values: `q^j / Π (q - other)` at point `q`, the last tap at infinity.
+fn evaluations(points: usize, taps: usize) -> Vec<Vec<f64>> {
+    if points == 1 {
+        return vec![vec![1.0]];
+    }
+    let mut finite = vec![0.0];
+    finite.extend(pairs(points).iter().flat_map(|&p| [p, -p]));
+    let at = |&point: &f64| {
+        let scale: f64 = finite.iter().filter(|&&other| other != point).map(|other| point - other).product();
+        (0..taps).map(|tap| point.powi(tap as i32) / scale).collect()
+    };
+    let mut all: Vec<Vec<f64>> = finite.iter().map(at).collect();
+    all.push((0..taps).map(|tap| if tap + 1 == taps { 1.0 } else { 0.0 }).collect());
+    all
+}
+
+/// The largest factor of a tap in an output, with all signs the same: `|Aᵀ| |Bᵀ| 1 |G|`.
+fn amplification(outputs: usize, taps: usize) -> f64 {
+    let points = outputs + taps - 1;
+    let mut finite = vec![0.0];
+    finite.extend(pairs(points).iter().flat_map(|&p| [p, -p]));
+    // The values' coefficients have the signs of alternate powers, so their sizes are those of a polynomial at i: Π (1 + p²), without or with a
+    // factor x or x ± p in place of the point's own.
+    let all: f64 = pairs(points).iter().map(|p| 1.0 + p * p).product();
+    let value = |point: f64| if point == 0.0 { all } else { all / (1.0 + point * point) * (1.0 + point.abs()) };
+    let kernel = evaluations(points, taps);
+    let factor = |output: usize, tap: usize| {
+        let of_point =
+            |(index, &point): (usize, &f64)| point.abs().powi(output as i32) * kernel[index][tap].abs() * value(point);
+        let infinity = if output + 1 == outputs { kernel[points - 1][tap].abs() * all } else { 0.0 };
+        finite.iter().enumerate().map(of_point).sum::<f64>() + infinity
+    };
+    let all = (0..outputs).flat_map(|output| (0..taps).map(move |tap| (output, tap)));
+    all.map(|(output, tap)| factor(output, tap)).fold(0.0, f64::max)
+}
+
+/// What the kernels need for a number of points.
+fn coefficients<T: Element>(points: usize) -> Coefficients<T> {
+    let pairs = pairs(points);
+    let element = T::of_f64;
+    // Coefficients of the product of `x - p²`, ascending, without the leading 1.
+    let product = |left_out: Option<usize>| {
+        let mut product = vec![1.0];
+        for (_, p) in pairs.iter().enumerate().filter(|(pair, _)| Some(*pair) != left_out) {
+            let shifted = core::iter::once(0.0).chain(product.iter().copied());
+            product = shifted.zip(product.iter().chain([&0.0])).map(|(higher, lower)| higher - p * p * lower).collect();
+        }
+        product.pop();
+        product
+    };
+    let mut result = Coefficients {
+        powers: [[T::ZERO; MOST_POINTS]; MOST_PAIRS],
+        negative: [T::ZERO; MOST_PAIRS],
+        all: [T::ZERO; MOST_PAIRS],
+        others: [[T::ZERO; MOST_PAIRS - 1]; MOST_PAIRS],
+        minus: element(-1.0),
+    };
+    for (pair, &p) in pairs.iter().enumerate() {
+        for (power, to) in result.powers[pair].iter_mut().enumerate() {
+            *to = element(p.powi(power as i32));
+        }
+        result.negative[pair] = element(-p);
+        for (to, from) in result.others[pair].iter_mut().zip(product(Some(pair))) {
+            *to = element(from);
+        }
+    }
+    for (to, from) in result.all.iter_mut().zip(product(None)) {
+        *to = element(from);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tilings_of_a_kernel() {
+        let outputs = |taps| Tiling::all(taps).map(|tiling| tiling.outputs).collect::<Vec<_>>();
+        assert_eq!(outputs([3, 3]).len(), 9);
+        assert_eq!(outputs([1, 7]), [[1, 2]]);
+        assert_eq!(outputs([5, 1]), [[2, 1], [4, 1]]);
+        assert_eq!(outputs([1, 1]), [[0; 2]; 0]);
+        assert_eq!(outputs([3, 8]), [[0; 2]; 0]);
+    }
+
+    /// The amplification by its definition, from the transforms of unit vectors.
+    #[test]
+    fn amplification_is_that_of_the_transforms() {
+        for (outputs, taps, expected) in [(2, 3, 4.0), (4, 3, 12.34), (6, 3, 39.56), (2, 5, 12.34), (2, 7, 39.56)] {
+            let found = amplification(outputs, taps);
+            assert!((found - expected).abs() < 0.01, "F({outputs}, {taps}): {found}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_at_points() {
+        // F(2, 3): 0, 1, -1, infinity.
+        let expected = [[-1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+        assert_eq!(evaluations(4, 3), expected);
+        let coefficients = coefficients::<f64>(8);
+        // (x² - 1/4)(x² - 1)(x² - 4), and without the first factor.
+        assert_eq!(coefficients.all, [-1.0, 5.25, -5.25]);
+        assert_eq!(coefficients.others[0], [4.0, -5.0]);
+    }
+}

@@ -1,0 +1,216 @@
+//! Errors of the algorithms that reorder sums, over random and adversarial data, against their declared bounds.
+//!
+//! `NDCONV_ACCURACY_CASES` says how many cases are drawn for each element type; CI draws few. A million:
+//!
+//! ```text
+//! NDCONV_ACCURACY_CASES=1000000 cargo test --release --test accuracy -- --nocapture
+//! ```
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array1, Array4, Axis};
+use ndconv::{Algorithm, Conv2d, Conv2dLayer, Element, ErrorBound, Isa, Options};
+
+use common::{Random, isas};
+
+/// Uniform in 0 to 1.
+fn uniform(random: &mut Random) -> f64 {
+    (random.number() + 1.0) / 2.0
+}
+
+fn below(random: &mut Random, limit: usize) -> usize {
+    (random.bits() % limit as u64) as usize
+}
+
+fn pick<E: Copy>(random: &mut Random, from: &[E]) -> E {
+    from[below(random, from.len())]
+}
+
+fn sign(random: &mut Random) -> f64 {
+    if random.bits() & 1 == 0 { 1.0 } else { -1.0 }
+}
+
+/// What the values of a tensor are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Uniform,
+    /// All of one sign: nothing cancels in the sum, much in the transforms.
+    Positive,
+    /// Of equal size, all digits in use, signs that alternate or not along each axis: what transforms make the most of.
+    Signs,
+    /// Sizes over forty binary orders.
+    Wide,
+    /// One large value among small ones.
+    Spike,
+    Sparse,
+}
+
+const KINDS: [Kind; 6] = [Kind::Uniform, Kind::Positive, Kind::Signs, Kind::Wide, Kind::Spike, Kind::Sparse];
+
+fn tensor(random: &mut Random, kind: Kind, shape: (usize, usize, usize, usize)) -> Array4<f64> {
+    let (_, channels, height, width) = shape;
+    let signs: Vec<f64> = (0..channels + height + width).map(|_| sign(random)).collect();
+    let alternate = [below(random, 2), below(random, 2)];
+    let spike = (below(random, channels), below(random, height), below(random, width));
+    Array4::from_shape_fn(shape, |(_, c, y, x)| match kind {
+        Kind::Uniform => random.number(),
+        Kind::Positive => 1.0 + uniform(random) * 1e-3,
+        Kind::Signs => {
+            let alternating = if (y * alternate[0] + x * alternate[1]).is_multiple_of(2) { 1.0 } else { -1.0 };
+            let sign =
+                if alternate == [0, 0] { signs[channels + y] * signs[channels + height + x] } else { alternating };
+            signs[c] * sign * (1.0 - uniform(random) * 1e-2)
+        }
+        Kind::Wide => sign(random) * (uniform(random) + 1.0) * 2f64.powi(below(random, 40) as i32 - 20),
+        Kind::Spike if (c, y, x) == spike => 1e6 * (1.0 + uniform(random)),
+        Kind::Spike => random.number(),
+        Kind::Sparse if below(random, 4) > 0 => 0.0,
+        Kind::Sparse => random.number(),
+    })
+}
+
+/// A sum in twice the precision of `f64` (Dekker, 1971; Knuth, 1969).
+#[derive(Clone, Copy, Default)]
+struct Double(f64, f64);
+
+impl Double {
+    fn add_product(self, a: f64, b: f64) -> Double {
+        let product = a * b;
+        let low = a.mul_add(b, -product);
+        let sum = self.0 + product;
+        let back = sum - self.0;
+        let lost = (self.0 - (sum - back)) + (product - back);
+        Double(sum, self.1 + lost + low)
+    }
+}
+
+trait Number: Element + num_traits::Float {
+    const TYPE: &'static str;
+    fn of(value: f64) -> Self;
+    fn double(self) -> f64;
+}
+macro_rules! numbers {
+    ($($type:ident)*) => {$(
+        impl Number for $type {
+            const TYPE: &'static str = stringify!($type);
+            fn of(value: f64) -> Self {
+                value as $type
+            }
+            fn double(self) -> f64 {
+                f64::from(self)
+            }
+        }
+    )*};
+}
+numbers!(f32 f64);
+
+/// A convolution and what its values are like.
+#[derive(Debug)]
+struct Case {
+    config: Conv2d,
+    size: [usize; 2],
+    kinds: [Kind; 2],
+    algorithm: Algorithm,
+    isa: Isa,
+}
+
+impl Case {
+    /// A convolution that Winograd's algorithm has a tiling for.
+    fn draw(random: &mut Random) -> Case {
+        let taps = |random: &mut Random| [1, 2, 3, 3, 3, 3, 4, 5, 6, 7][below(random, 10)];
+        let mut kernel = [taps(random), taps(random)];
+        if kernel == [1, 1] {
+            kernel = [3, 3];
+        }
+        let outputs = kernel.map(|taps| match taps {
+            1 => 1,
+            _ => pick(
+                random,
+                &[4, 6, 8]
+                    .map(|points: usize| (points + 1).saturating_sub(taps))
+                    .map(|m| if m < 2 { 9 - taps } else { m }),
+            ),
+        });
+        // Many channels take long and are like few, mostly.
+        let many = below(random, 50) == 0;
+        let channels = if many { pick(random, &[64, 256, 300]) } else { pick(random, &[1, 1, 2, 3, 5, 8, 17]) };
+        let pad = [below(random, kernel[0]), below(random, kernel[1])];
+        Case {
+            config: Conv2d::new(channels, 1 + below(random, 3), kernel).padding(pad),
+            size: [0, 1].map(|axis| kernel[axis] + below(random, outputs[axis] + 2)),
+            kinds: [pick(random, &KINDS), pick(random, &KINDS)],
+            algorithm: Algorithm::Winograd(outputs),
+            isa: pick(random, &isas()),
+        }
+    }
+
+    /// The greatest error in units of eps times `|bias| + Σ |w| max |x|`, and the declared bound. There is none where the instruction set has no vectors.
+    fn error<T: Number>(&self, random: &mut Random) -> Option<(f64, ErrorBound)> {
+        let Case { config, size, kinds, algorithm, isa } = self;
+        let shape = [1, config.in_channels, size[0], size[1]];
+        let input = tensor(random, kinds[0], shape.into()).mapv(T::of);
+        let [outs, ins, height, width] = config.weight_shape();
+        let weight = tensor(random, kinds[1], (outs, ins, height, width)).mapv(T::of);
+        let bias = Array1::from_shape_simple_fn(outs, || T::of(uniform(random)));
+        let options = Options::new().algorithm(*algorithm).isa(*isa);
+        let layer = Conv2dLayer::with_options(config, &weight, Some(&bias), options).ok()?;
+        let candidates = layer.candidates(shape).expect("candidates");
+        assert_eq!(candidates[0].algorithm, *algorithm);
+        let output = layer.run(&input).expect("an output");
+        let (input, weight) = (input.mapv(T::double), weight.mapv(T::double));
+        let largest: Vec<f64> =
+            input.axis_iter(Axis(1)).map(|channel| channel.fold(0.0, |most: f64, x| most.max(x.abs()))).collect();
+        let pads = config.resolved_pads(*size).expect("pads");
+        let mut most = 0.0f64;
+        for ((_, o, y, x), got) in output.indexed_iter() {
+            let (mut sum, mut scale) = (Double(bias[o].double(), 0.0), bias[o].double().abs());
+            for ((c, i, j), weight) in weight.index_axis(Axis(0), o).indexed_iter() {
+                scale += weight.abs() * largest[c];
+                let (y, x) = ((y + i).wrapping_sub(pads.top), (x + j).wrapping_sub(pads.left));
+                if y < size[0] && x < size[1] {
+                    sum = sum.add_product(input[[0, c, y, x]], *weight);
+                }
+            }
+            most = most.max(((got.double() - sum.0) - sum.1).abs() / (T::epsilon().double() * scale));
+        }
+        Some((most, candidates[0].bound))
+    }
+}
+
+/// Draws cases and holds each to its bound; prints how much of the bounds was reached.
+fn hold<T: Number>() {
+    let cases: usize = std::env::var("NDCONV_ACCURACY_CASES").map_or(3000, |text| text.parse().expect("a number"));
+    let (mut random, mut drawn) = (Random::new(7), 0);
+    let mut worst: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for _ in 0..cases {
+        let case = Case::draw(&mut random);
+        let Some((error, bound)) = case.error::<T>(&mut random) else { continue };
+        assert!(error <= bound.observed && error <= bound.proven, "{error} eps, more than {bound:?}: {case:?}");
+        let Conv2d { in_channels, kernel, .. } = case.config;
+        if case.algorithm == Algorithm::Winograd([2, 2]) && kernel == [3, 3] {
+            // A plain sum of as many products, from left to right, has as many roundings of half an eps.
+            let plain = (in_channels * 9) as f64 / 2.0;
+            assert!(error <= plain, "{error} eps, and a plain sum {plain}: {case:?}");
+        }
+        let entry = worst.entry(format!("{kernel:?} {}", case.algorithm)).or_insert((0.0, 0.0));
+        *entry = (entry.0.max(error), entry.1.max(error / bound.observed));
+        drawn += 1;
+    }
+    for (name, (error, part)) in worst {
+        println!("{} {name}: {error:.1} eps, {:.0} % of the bound", T::TYPE, 100.0 * part);
+    }
+    println!("{}: {drawn} cases", T::TYPE);
+    assert!(drawn > 0 || isas().iter().all(|isa| *isa == Isa::SCALAR), "no case was drawn");
+}
+
+#[test]
+fn f32_errors_are_within_the_bounds() {
+    hold::<f32>();
+}
+
+#[test]
+fn f64_errors_are_within_the_bounds() {
+    hold::<f64>();
+}
