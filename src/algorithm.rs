@@ -33,6 +33,8 @@ pub enum Algorithm {
     /// Winograd's minimal filtering, with tiles of so many rows and columns of outputs: fewer multiplications, for floats on an instruction
     /// set with vectors.
     Winograd([usize; 2]),
+    /// Products of Fourier transforms, tile by tile: for large kernels and floats, with the feature `fft`.
+    Fft,
 }
 
 impl Algorithm {
@@ -47,6 +49,7 @@ impl fmt::Display for Algorithm {
             Algorithm::GemmPixels => f.write_str("gemm-pixels"),
             Algorithm::GemmChannels => f.write_str("gemm-channels"),
             Algorithm::Winograd([rows, columns]) => write!(f, "winograd-{rows}x{columns}"),
+            Algorithm::Fft => f.write_str("fft"),
         }
     }
 }

@@ -4,6 +4,7 @@ use core::fmt::Debug;
 
 use num_traits::{One, Zero};
 
+use crate::fourier::Fourier;
 use crate::kernels::channel_tile::MultiplyChannels;
 use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::plain_tile::MultiplyPlain;
@@ -43,6 +44,8 @@ pub trait Kernels: Arithmetic {
     fn negative_zero(self) -> bool;
     /// The value of a smooth activation. Integers have none: see [`FLOATING`](Self::FLOATING).
     fn curve(self, curve: Curve) -> Self;
+    /// Fourier transforms of a length, if there are any.
+    fn fourier(len: usize) -> Option<Fourier<Self>>;
     /// Runs [`MultiplyChannels`]. Like the next one it is not generic, so that it is compiled once, with this crate, and not in every
     /// crate that uses it.
     fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, '_, Self>);
@@ -100,6 +103,11 @@ macro_rules! float {
             fn plus(self, other: Self) -> Self {
                 self + other
             }
+
+            #[inline(always)]
+            fn minus(self) -> Self {
+                -self
+            }
         }
 
         impl Kernels for $type {
@@ -141,6 +149,10 @@ macro_rules! float {
                 }
             }
 
+            fn fourier(len: usize) -> Option<Fourier<Self>> {
+                Fourier::new(len)
+            }
+
             fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, '_, Self>) {
                 launch_on_all!(isa, kernel)
             }
@@ -180,6 +192,11 @@ macro_rules! integers {
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
             }
+
+            #[inline(always)]
+            fn minus(self) -> Self {
+                self.wrapping_neg()
+            }
         }
 
         impl Kernels for $type {
@@ -208,6 +225,10 @@ macro_rules! integers {
 
             fn curve(self, curve: Curve) -> Self {
                 unreachable!("layers refuse {curve:?} for integers")
+            }
+
+            fn fourier(_: usize) -> Option<Fourier<Self>> {
+                None
             }
 
             fn multiply_channels(_: Isa, kernel: MultiplyChannels<'_, '_, '_, Self>) {

@@ -8,6 +8,7 @@ mod aligned;
 mod config;
 mod element;
 mod error;
+mod fourier;
 mod gemm;
 mod geometry;
 mod kernels;

@@ -1,5 +1,7 @@
 //! Working memory: a constant per thread, which the caller may keep from call to call.
 
+use num_complex::Complex;
+
 use crate::aligned::Aligned;
 use crate::element::Element;
 use crate::gemm::Lists;
@@ -49,6 +51,7 @@ impl<T: Element> Workspace<T> {
                 elements: Aligned::default(),
                 lists: Lists::default(),
                 indices: Vec::new(),
+                complex: Vec::new(),
             });
         }
         let buffers = &mut self.buffers[..workers];
@@ -69,6 +72,7 @@ pub(crate) struct Buffer<T> {
     elements: Aligned<T>,
     lists: Lists,
     indices: Vec<u32>,
+    complex: Vec<Complex<T>>,
 }
 
 /// A worker's memory, as much as a call asked for.
@@ -78,24 +82,29 @@ pub(crate) struct Scratch<'a, T> {
     pub(crate) lists: &'a mut Lists,
     /// Of whatever length.
     pub(crate) indices: &'a mut Vec<u32>,
+    /// Of whatever length.
+    pub(crate) complex: &'a mut Vec<Complex<T>>,
 }
 
 impl<T> Scratch<'_, T> {
     /// For one of several users, one after the other.
     pub(crate) fn reborrow(&mut self) -> Scratch<'_, T> {
-        Scratch { elements: self.elements, lists: self.lists, indices: self.indices }
+        Scratch { elements: self.elements, lists: self.lists, indices: self.indices, complex: self.complex }
     }
 
     /// The first `len` elements, and the rest.
     pub(crate) fn split(&mut self, len: usize) -> (&mut [T], Scratch<'_, T>) {
         let (first, rest) = self.elements.split_at_mut(len);
-        (first, Scratch { elements: rest, lists: self.lists, indices: self.indices })
+        (first, Scratch { elements: rest, lists: self.lists, indices: self.indices, complex: self.complex })
     }
 }
 
 impl<T: Element> Buffer<T> {
     fn bytes(&self) -> usize {
-        self.elements.held() * size_of::<T>() + self.lists.bytes() + self.indices.capacity() * size_of::<u32>()
+        self.elements.held() * size_of::<T>()
+            + self.lists.bytes()
+            + self.indices.capacity() * size_of::<u32>()
+            + self.complex.capacity() * size_of::<Complex<T>>()
     }
 
     fn reserve(&mut self, len: usize) {
@@ -105,6 +114,11 @@ impl<T: Element> Buffer<T> {
     }
 
     pub(crate) fn scratch(&mut self) -> Scratch<'_, T> {
-        Scratch { elements: self.elements.elements_mut(), lists: &mut self.lists, indices: &mut self.indices }
+        Scratch {
+            elements: self.elements.elements_mut(),
+            lists: &mut self.lists,
+            indices: &mut self.indices,
+            complex: &mut self.complex,
+        }
     }
 }

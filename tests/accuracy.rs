@@ -117,8 +117,28 @@ struct Case {
 }
 
 impl Case {
-    /// A convolution that Winograd's algorithm has a tiling for.
     fn draw(random: &mut Random) -> Case {
+        match below(random, 8) {
+            0 if cfg!(feature = "fft") => Case::draw_large(random),
+            _ => Case::draw_small(random),
+        }
+    }
+
+    /// A convolution for Fourier transforms.
+    fn draw_large(random: &mut Random) -> Case {
+        let kernel = [7 + below(random, 9), 7 + below(random, 9)];
+        Case {
+            config: Conv2d::new(pick(random, &[1, 1, 2, 5, 17]), 1, kernel)
+                .padding([below(random, 7), below(random, 7)]),
+            size: kernel.map(|taps| taps + below(random, 20)),
+            kinds: [pick(random, &KINDS), pick(random, &KINDS)],
+            algorithm: Algorithm::Fft,
+            isa: pick(random, &isas()),
+        }
+    }
+
+    /// A convolution that Winograd's algorithm has a tiling for.
+    fn draw_small(random: &mut Random) -> Case {
         let taps = |random: &mut Random| [1, 2, 3, 3, 3, 3, 4, 5, 6, 7][below(random, 10)];
         let mut kernel = [taps(random), taps(random)];
         if kernel == [1, 1] {
@@ -194,7 +214,11 @@ fn hold<T: Number>() {
             let plain = (in_channels * 9) as f64 / 2.0;
             assert!(error <= plain, "{error} eps, and a plain sum {plain}: {case:?}");
         }
-        let entry = worst.entry(format!("{kernel:?} {}", case.algorithm)).or_insert((0.0, 0.0));
+        let name = match case.algorithm {
+            Algorithm::Fft => "fft".to_owned(),
+            algorithm => format!("{kernel:?} {algorithm}"),
+        };
+        let entry = worst.entry(name).or_insert((0.0, 0.0));
         *entry = (entry.0.max(error), entry.1.max(error / bound.observed));
         drawn += 1;
     }

@@ -69,6 +69,16 @@ fn other_orders_run_where_they_are_admitted() {
     }
 }
 
+#[cfg(feature = "fft")]
+#[test]
+fn large_kernels_are_transformed() {
+    let fast = |config: Conv2d, size| choice::<f64>(config.numerics(Numerics::Fast), size);
+    assert_eq!(fast(Conv2d::new(1, 1, 63).padding(31), [1024, 1024]), Algorithm::Fft);
+    assert_eq!(fast(Conv2d::depthwise(64, 31).padding(15), [56, 56]), Algorithm::Fft);
+    assert_eq!(fast(Conv2d::new(1, 1, 9).padding(4), [1024, 1024]), Algorithm::Direct);
+    assert_eq!(choice::<f32>(Conv2d::new(1, 1, 63).padding(31), [1024, 1024]), Algorithm::Direct);
+}
+
 #[test]
 fn tilings_are_those_of_the_kernel() {
     if Isa::best() == Isa::SCALAR {
@@ -80,7 +90,8 @@ fn tilings_are_those_of_the_kernel() {
         let weight = Array4::zeros(config.weight_shape());
         Conv2dLayer::with_options(&config.bias(false), &weight, None, options).unwrap_err().to_string()
     };
-    let text = "algorithm is winograd-3x3, expected one of winograd-2x2, winograd-2x4, winograd-4x2, winograd-4x4";
+    let text = "algorithm is winograd-3x3, expected one of winograd-2x2, winograd-2x4, winograd-4x2, winograd-4x4, \
+                or one that sums in the exact order";
     assert_eq!(error(Conv2d::new(8, 8, 5)), text);
-    assert!(error(Conv2d::new(8, 8, 3).stride(2)).contains("expected another"));
+    assert!(error(Conv2d::new(8, 8, 3).stride(2)).contains("there is no other"));
 }

@@ -7,6 +7,7 @@ pub(crate) mod chain;
 pub(crate) mod channels_last;
 pub(crate) mod deformable;
 pub(crate) mod depthwise;
+pub(crate) mod frequency;
 pub(crate) mod image;
 pub(crate) mod implicit_gemm;
 pub(crate) mod residual;
@@ -21,7 +22,9 @@ use core::ops::Range;
 use ndarray::{ArrayView3, ArrayView4, ArrayViewMut3, ArrayViewMut4, Axis};
 
 use crate::activation::Activation;
+use crate::algo::frequency::Spectrum;
 use crate::algo::winograd::Tiling;
+use crate::algorithm::{Algorithm, ErrorBound};
 use crate::element::Element;
 use crate::gemm::blocking::Lanes;
 use crate::parallel;
@@ -103,8 +106,32 @@ pub(crate) struct Schedule {
     pub(crate) lead: [usize; 2],
     /// What the lanes of the register tiles are.
     pub(crate) lanes: Lanes,
-    /// Whether, and how, the convolution is Winograd's.
-    pub(crate) tiling: Option<Tiling>,
+    /// Whether, and how, it is summed in another order than the exact one.
+    pub(crate) reordering: Option<Reordering>,
+}
+
+/// An algorithm that sums in another order than the exact one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reordering {
+    Winograd(Tiling),
+    Fft(Spectrum),
+}
+
+impl Reordering {
+    pub(crate) fn algorithm(self) -> Algorithm {
+        match self {
+            Reordering::Winograd(tiling) => Algorithm::Winograd(tiling.outputs),
+            Reordering::Fft(_) => Algorithm::Fft,
+        }
+    }
+
+    /// How far an output may be from the exact one, where so many channels are summed over.
+    pub(crate) fn error_bound(self, channels: usize) -> ErrorBound {
+        match self {
+            Reordering::Winograd(tiling) => tiling.error_bound(channels),
+            Reordering::Fft(spectrum) => spectrum.error_bound(channels),
+        }
+    }
 }
 
 impl Schedule {

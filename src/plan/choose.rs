@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::algo::Reordering;
+use crate::algo::frequency::Spectrum;
 use crate::algo::transposed::AxisPhase;
 use crate::algo::window::Window;
 use crate::algo::winograd::Tiling;
@@ -27,7 +29,7 @@ pub(crate) fn convolution(config: &Conv2d, shape: TileShape, wanted: Option<Algo
         }
         Some(Algorithm::GemmPixels) => &[Lanes::Pixels],
         Some(Algorithm::GemmChannels) => &[Lanes::Channels],
-        Some(Algorithm::Winograd(_)) => unreachable!("not one product"),
+        Some(Algorithm::Winograd(_) | Algorithm::Fft) => unreachable!("not one product"),
     };
     if let Some(lanes) = kinds.iter().find(|lanes| !shape.kinds().contains(lanes)) {
         return Err(Error::Unsupported {
@@ -44,10 +46,15 @@ pub(crate) fn convolution(config: &Conv2d, shape: TileShape, wanted: Option<Algo
     Ok(Recipe::ImplicitGemm { product: product(config, shape), kinds })
 }
 
-/// Winograd's tilings that there are for a standard convolution.
-pub(crate) fn tilings<T: Element>(config: &Conv2d, isa: Isa) -> impl Iterator<Item = Tiling> + use<T> {
-    let possible = TileShape::of::<T>(isa).channel_tiles && config.stride == [1, 1] && config.dilation == [1, 1];
-    Tiling::all(config.kernel).filter(move |_| possible)
+/// The other orders of summation that there are for a standard convolution.
+pub(crate) fn reorderings<T: Element>(config: &Conv2d, isa: Isa) -> impl Iterator<Item = Reordering> + use<T> {
+    let once = T::FLOATING && config.stride == [1, 1];
+    let tiled = once && TileShape::of::<T>(isa).channel_tiles && config.dilation == [1, 1];
+    let transformed = once && cfg!(feature = "fft");
+    let channels = [config.out_channels, config.in_channels / config.groups];
+    let tilings = Tiling::all(config.kernel).filter(move |_| tiled).map(Reordering::Winograd);
+    let spectra = Spectrum::all(config.kernel, config.dilation, channels).filter(move |_| transformed);
+    tilings.chain(spectra.map(Reordering::Fft))
 }
 
 /// A matrix product keeps an input vector in a register for up to eight output channels: worth nothing with one, and with two less than what it

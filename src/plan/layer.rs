@@ -5,18 +5,19 @@ use std::sync::OnceLock;
 use ndarray::ArrayView4;
 
 use crate::activation::Activation;
-use crate::algo::winograd::{self, Tiling, Winograd};
-use crate::algo::{Either, Schedule};
+use crate::algo::frequency::{self, Frequency};
+use crate::algo::winograd::{self, Winograd};
+use crate::algo::{Either, Reordering, Schedule};
 use crate::algorithm::{Algorithm, Candidate, ErrorBound};
 use crate::config::Conv2d;
 use crate::element::Element;
 use crate::error::{Axis, Error};
 use crate::geometry::Problem;
 use crate::numerics::{Numerics, SUMMATION_BLOCK};
-use crate::plan::choose;
 use crate::plan::lower::{ConvolutionPlan, ConvolutionStage};
 use crate::plan::schedule::Demand;
 use crate::plan::tiles::Tiles;
+use crate::plan::{choose, spectra};
 use crate::simd::Isa;
 
 /// A convolution with its weights.
@@ -29,22 +30,28 @@ pub(crate) struct LayerPlan<T> {
     exact: ConvolutionPlan<T>,
     /// Taps of a sum.
     taps: usize,
-    tilings: Vec<Tiled<T>>,
-    /// Whether it must be one of the tilings.
+    others: Vec<Other<T>>,
+    /// Whether it must be one of the others.
     forced: bool,
 }
 
-/// One of Winograd's tilings, with weights that are worked out when they are first wanted.
+/// Another order of summation, with weights that are worked out when they are first wanted.
 #[derive(Clone, Debug)]
-struct Tiled<T> {
-    tiling: Tiling,
+struct Other<T> {
+    reordering: Reordering,
     bound: ErrorBound,
     admitted: bool,
-    weights: OnceLock<winograd::Weights<T>>,
+    weights: OnceLock<Weights<T>>,
+}
+
+#[derive(Clone, Debug)]
+enum Weights<T> {
+    Winograd(winograd::Weights<T>),
+    Fft(frequency::Weights<T>),
 }
 
 /// The stage of any of them.
-pub(crate) type LayerStage<'a, T> = Either<ConvolutionStage<'a, T>, Winograd<'a, T>>;
+pub(crate) type LayerStage<'a, T> = Either<ConvolutionStage<'a, T>, Either<Winograd<'a, T>, Frequency<'a, T>>>;
 
 impl<T: Element> LayerPlan<T> {
     pub(crate) fn new(
@@ -55,48 +62,50 @@ impl<T: Element> LayerPlan<T> {
         bias: Option<Vec<T>>,
     ) -> Result<Self, Error> {
         let group = [config.in_channels, config.out_channels].map(|channels| channels / config.groups);
-        let tiled = |tiling: Tiling| {
-            let bound = tiling.error_bound(group[0]);
+        let other = |reordering: Reordering| {
+            let bound = reordering.error_bound(group[0]);
             let admitted = match (algorithm, config.numerics) {
-                (Some(algorithm), _) => algorithm == Algorithm::Winograd(tiling.outputs),
+                (Some(algorithm), _) => algorithm == reordering.algorithm(),
                 (None, Numerics::Exact) => false,
                 (None, Numerics::Fast) => true,
                 (None, Numerics::Within(limit)) => bound.proven <= f64::from(limit),
             };
-            Tiled { tiling, bound, admitted, weights: OnceLock::new() }
+            Other { reordering, bound, admitted, weights: OnceLock::new() }
         };
-        let tilings: Vec<Tiled<T>> = choose::tilings::<T>(config, isa).map(tiled).collect();
-        let forced = matches!(algorithm, Some(Algorithm::Winograd(_)));
-        if forced && !tilings.iter().any(|tiled| tiled.admitted) {
-            return Err(no_tiling(algorithm, &tilings));
+        let others: Vec<Other<T>> = choose::reorderings::<T>(config, isa).map(other).collect();
+        let forced = matches!(algorithm, Some(Algorithm::Winograd(_) | Algorithm::Fft));
+        if forced && !others.iter().any(|other| other.admitted) {
+            return Err(unsupported(algorithm, &others));
         }
         let exact = ConvolutionPlan::new(config, isa, algorithm.filter(|_| !forced), weight, bias)?;
         let taps = group[0] * config.kernel[0] * config.kernel[1];
-        Ok(LayerPlan { isa, groups: config.groups, group, exact, taps, tilings, forced })
+        Ok(LayerPlan { isa, groups: config.groups, group, exact, taps, others, forced })
     }
 
     /// How the work is cut.
     pub(crate) fn schedule(&self, demand: &Demand, threads: usize) -> Schedule {
         match self.chosen(demand) {
-            Some(tiled) => Tiles::new(demand, tiled.tiling).schedule(threads),
+            Some(Reordering::Winograd(tiling)) => Tiles::new(demand, tiling).schedule(threads),
+            Some(Reordering::Fft(spectrum)) => spectra::schedule(demand, spectrum, threads),
             None => self.exact.schedule(demand, threads),
         }
     }
 
-    /// The tiling that is expected to be the fastest, if it is faster than the exact order. It depends neither on the threads nor on the batch, since it
-    /// changes bits.
-    fn chosen(&self, demand: &Demand) -> Option<&Tiled<T>> {
-        if !self.tilings.iter().any(|tiled| tiled.admitted) {
+    /// The other order that is expected to be the fastest, if it is faster than the exact one. It depends neither on the threads nor on the batch,
+    /// since it changes bits.
+    fn chosen(&self, demand: &Demand) -> Option<Reordering> {
+        if !self.others.iter().any(|other| other.admitted) {
             return None;
         }
         let one = Demand { batch: 1, ..*demand };
-        let limit = if self.forced { usize::MAX } else { self.exact.cost(&one) };
-        let admitted = self.tilings.iter().filter(|tiled| tiled.admitted);
-        let costs = admitted.map(|tiled| (Tiles::new(&one, tiled.tiling).cost(), tiled));
-        costs.filter(|&(cost, _)| cost < limit).min_by_key(|&(cost, _)| cost).map(|(_, tiled)| tiled)
+        // Within an eighth there is nothing to gain, and costs are guesses.
+        let limit = if self.forced { usize::MAX } else { self.exact.cost(&one) / 8 * 7 };
+        let admitted = self.others.iter().filter(|other| other.admitted);
+        let costs = admitted.map(|other| (cost(&one, other.reordering), other.reordering));
+        costs.filter(|&(cost, _)| cost < limit).min_by_key(|&(cost, _)| cost).map(|(_, reordering)| reordering)
     }
 
-    /// All ways, the one that runs first.
+    /// All ways, of Fourier transforms only the cheapest: first the one that runs, then what else is admitted, by cost.
     pub(crate) fn candidates(&self, demand: &Demand, threads: usize) -> Vec<Candidate> {
         let one = Demand { batch: 1, ..*demand };
         let sums = self.taps.min(SUMMATION_BLOCK) + self.taps.div_ceil(SUMMATION_BLOCK);
@@ -107,21 +116,27 @@ impl<T: Element> LayerPlan<T> {
             bound: ErrorBound { proven, observed: proven },
             admitted: !self.forced,
         };
-        let tiled = self.tilings.iter().map(|tiled| Candidate {
-            algorithm: Algorithm::Winograd(tiled.tiling.outputs),
-            cost: Tiles::new(&one, tiled.tiling).cost(),
-            bound: tiled.bound,
-            admitted: tiled.admitted,
+        let others = self.others.iter().map(|other| Candidate {
+            algorithm: other.reordering.algorithm(),
+            cost: cost(&one, other.reordering),
+            bound: other.bound,
+            admitted: other.admitted,
         });
-        let mut all: Vec<Candidate> = core::iter::once(exact).chain(tiled).collect();
-        all.sort_by_key(|candidate| (!candidate.admitted, candidate.cost));
+        let mut all: Vec<Candidate> = core::iter::once(exact).chain(others).collect();
+        let runs = self.algorithm(&self.schedule(demand, threads));
+        all.sort_by_key(|candidate| (candidate.algorithm != runs, !candidate.admitted, candidate.cost));
+        let mut transforms = 0;
+        all.retain(|candidate| {
+            transforms += usize::from(candidate.algorithm == Algorithm::Fft);
+            candidate.algorithm != Algorithm::Fft || transforms == 1
+        });
         all
     }
 
     /// What such a schedule runs.
     pub(crate) fn algorithm(&self, schedule: &Schedule) -> Algorithm {
-        match schedule.tiling {
-            Some(tiling) => Algorithm::Winograd(tiling.outputs),
+        match schedule.reordering {
+            Some(reordering) => reordering.algorithm(),
             None => self.exact.algorithm(schedule),
         }
     }
@@ -133,29 +148,52 @@ impl<T: Element> LayerPlan<T> {
         activation: &'a Activation<T>,
         schedule: &Schedule,
     ) -> LayerStage<'a, T> {
-        let Some(tiling) = schedule.tiling else {
+        let Some(reordering) = schedule.reordering else {
             return Either::First(self.exact.stage(problem, activation, schedule.lanes));
         };
-        let tiled = self.tilings.iter().find(|tiled| tiled.tiling == tiling).expect("chosen from them");
-        let weights = tiled.weights.get_or_init(|| {
-            let weight = |group: usize, row: usize, tap: usize| self.exact.weight(group, row, tap);
-            let bias = self.exact.bias().map(<[T]>::to_vec);
-            winograd::Weights::new(tiling, self.isa, self.groups, self.group, bias, weight)
-        });
-        let origin = problem.pads.begins().map(|pad| -(pad as isize));
-        Either::Second(Winograd { weights, activation, origin, mode: problem.mode })
+        let other = self.others.iter().find(|other| other.reordering == reordering).expect("chosen from them");
+        let (origin, mode) = (problem.pads.begins().map(|pad| -(pad as isize)), problem.mode);
+        Either::Second(match other.weights.get_or_init(|| self.weights(reordering)) {
+            Weights::Winograd(weights) => Either::First(Winograd { weights, activation, origin, mode }),
+            Weights::Fft(weights) => Either::Second(Frequency { weights, activation, origin, mode }),
+        })
+    }
+
+    fn weights(&self, reordering: Reordering) -> Weights<T> {
+        let weight = |group: usize, row: usize, tap: usize| self.exact.weight(group, row, tap);
+        let bias = self.exact.bias().map(<[T]>::to_vec);
+        match reordering {
+            Reordering::Winograd(tiling) => {
+                Weights::Winograd(winograd::Weights::new(tiling, self.isa, self.groups, self.group, bias, weight))
+            }
+            Reordering::Fft(spectrum) => {
+                Weights::Fft(frequency::Weights::new(spectrum, self.isa, self.groups, self.group, bias, weight))
+            }
+        }
     }
 }
 
-fn no_tiling<T>(wanted: Option<Algorithm>, tilings: &[Tiled<T>]) -> Error {
-    let names = tilings.iter().map(|tiled| Algorithm::Winograd(tiled.tiling.outputs).to_string());
+/// What one sample costs with one thread.
+fn cost(demand: &Demand, reordering: Reordering) -> usize {
+    match reordering {
+        Reordering::Winograd(tiling) => Tiles::new(demand, tiling).cost(),
+        Reordering::Fft(spectrum) => spectra::cost(demand, spectrum),
+    }
+}
+
+fn unsupported<T>(wanted: Option<Algorithm>, others: &[Other<T>]) -> Error {
+    let mut names: Vec<String> = others.iter().map(|other| other.reordering.algorithm().to_string()).collect();
+    names.dedup();
     Error::Unsupported {
         argument: "algorithm",
         axis: Axis::All,
         found: wanted.map_or_else(String::new, |algorithm| algorithm.to_string()),
-        expected: match tilings {
-            [] => "another: this one is for floats, vectors, stride 1, no dilation, and kernels of 1 to 7 taps along each axis".into(),
-            _ => format!("one of {}", names.collect::<Vec<_>>().join(", ")),
+        expected: match &names[..] {
+            [] => {
+                "an algorithm that sums in the exact order: there is no other for this configuration and element type"
+                    .into()
+            }
+            names => format!("one of {}, or one that sums in the exact order", names.join(", ")),
         },
     }
 }

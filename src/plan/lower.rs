@@ -112,7 +112,7 @@ impl<T: Element> ConvolutionPlan<T> {
     pub(crate) fn cost(&self, demand: &Demand) -> usize {
         match self {
             ConvolutionPlan::Product(_, kinds) => Demand { kinds, ..*demand }.least_cost(1),
-            ConvolutionPlan::Depthwise(_) => (demand.macs / demand.shape.lanes as u64) as usize,
+            ConvolutionPlan::Depthwise(_) => demand.plane_cost(),
         }
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod layer;
 pub(crate) mod lower;
 pub(crate) mod recipe;
 pub(crate) mod schedule;
+pub(crate) mod spectra;
 pub(crate) mod tiles;
 
 pub(crate) use layer::LayerPlan;

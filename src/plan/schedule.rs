@@ -45,6 +45,8 @@ const TURN: usize = 4;
 const TURN_ALL: usize = 12;
 /// Copying a vector of output from working memory.
 const STAGE: usize = 16;
+/// Halves of a multiply-add that one takes where each channel is convolved for itself.
+const PLANE: usize = 5;
 /// Multiply-adds below which a hand-over to another thread costs more than it gains.
 const SERIAL_MACS: u64 = 200_000;
 /// Bytes of working memory that a region may take: they stay in a second-level cache of 1 MiB along with what streams through it.
@@ -165,12 +167,12 @@ struct Cut {
 
 impl Demand {
     /// So many threads, or one for work that is not worth sharing.
-    pub(super) fn worth(&self, threads: usize) -> usize {
+    pub(in crate::plan) fn worth(&self, threads: usize) -> usize {
         if self.macs < SERIAL_MACS { 1 } else { threads }
     }
 
     /// The schedule for so many threads at most: no more than there are regions.
-    pub(super) fn shared(&self, schedule: Schedule, threads: usize) -> Schedule {
+    pub(in crate::plan) fn shared(&self, schedule: Schedule, threads: usize) -> Schedule {
         Schedule { workers: threads.min(self.regions(&schedule)).max(1), ..schedule }
     }
 
@@ -184,6 +186,11 @@ impl Demand {
     /// And what it costs.
     pub(crate) fn least_cost(&self, threads: usize) -> usize {
         self.cheapest(self.worth(threads)).0
+    }
+
+    /// What work that is bound by memory costs with one thread.
+    pub(crate) fn plane_cost(&self) -> usize {
+        (self.macs / self.shape.lanes as u64) as usize * PLANE / 2
     }
 
     fn cheapest(&self, threads: usize) -> (usize, Cut) {
@@ -214,10 +221,10 @@ impl Demand {
     }
 
     /// A schedule of regions with so many rows and columns of each phase, for one thread.
-    pub(super) fn in_outputs(&self, size: [usize; 2], splits: usize, lanes: Lanes) -> Schedule {
+    pub(in crate::plan) fn in_outputs(&self, size: [usize; 2], splits: usize, lanes: Lanes) -> Schedule {
         let lead = self.lead;
         let [rows, columns] = [0, 1].map(|axis| (size[axis] * self.phases[axis]).min(self.output[axis] + lead[axis]));
-        Schedule { workers: 1, units: self.units, splits, rows, columns, lead, lanes, tiling: None }
+        Schedule { workers: 1, units: self.units, splits, rows, columns, lead, lanes, reordering: None }
     }
 
     /// The schedule of the second of two convolutions that runs on what the first has just made, and how many rows are made at a time: about as many as

@@ -12,8 +12,8 @@
 //!
 //! These are measured with `cargo bench --bench planner`.
 
-use crate::algo::Schedule;
 use crate::algo::winograd::{SUM_BYTES, Tiling};
+use crate::algo::{Reordering, Schedule};
 use crate::gemm::blocking::Lanes;
 use crate::plan::schedule::Demand;
 
@@ -63,7 +63,7 @@ impl<'a> Tiles<'a> {
         let (_, Cut { size, splits }) = self.cheapest(threads);
         let size = [0, 1].map(|axis| size[axis] * self.tiling.outputs[axis]);
         let schedule = self.demand.in_outputs(size, splits, Lanes::Channels);
-        self.demand.shared(Schedule { tiling: Some(self.tiling), ..schedule }, threads)
+        self.demand.shared(Schedule { reordering: Some(Reordering::Winograd(self.tiling)), ..schedule }, threads)
     }
 
     fn cheapest(&self, threads: usize) -> (usize, Cut) {

@@ -31,6 +31,8 @@ pub trait Arithmetic: Copy {
     fn fma(self, factor: Self, addend: Self) -> Self;
     /// `self + other`; wrapping for integers.
     fn plus(self, other: Self) -> Self;
+    /// `-self`; wrapping for integers.
+    fn minus(self) -> Self;
 }
 
 /// Vector operations on elements `T` in one instruction set.

@@ -41,10 +41,10 @@ impl<T: Float> Stage<T> for Deformable<'_, T> {
 
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
         let in_channels = self.field.problem.in_channels_per_group();
-        let Scratch { elements, lists, indices } = scratch;
+        let Scratch { elements, lists, indices, complex } = scratch;
         let (sampler, elements) = Sampler::new(&self.field, &input, region, elements, indices);
         let sampler = RefCell::new(sampler);
-        let scratch = Scratch { elements, lists, indices: &mut Vec::new() };
+        let scratch = Scratch { elements, lists, indices: &mut Vec::new(), complex };
         let source = |group: usize, _: &Region| SampledSource {
             sampler: &sampler,
             first: group * in_channels,
