@@ -11,7 +11,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use ndarray::{Array1, Array4, Axis};
-use ndconv::{Algorithm, Conv2d, Conv2dLayer, Element, ErrorBound, Isa, Options};
+use ndconv::{Algorithm, Conv2d, Conv2dLayer, Element, ErrorBound, Isa, Numerics, Options};
 
 use common::{Random, isas};
 
@@ -237,4 +237,50 @@ fn f32_errors_are_within_the_bounds() {
 #[test]
 fn f64_errors_are_within_the_bounds() {
     hold::<f64>();
+}
+
+/// The stages of ResNet-50: width, height and width of the image, and blocks.
+const STAGES: [(usize, usize, usize); 4] = [(64, 56, 3), (128, 28, 4), (256, 14, 6), (512, 7, 3)];
+
+/// A chain of bottleneck blocks, `relu(x + conv1x1(relu(conv3x3(relu(conv1x1(x))))))`, on random data. The same numbers come with any precision.
+fn chain<T: Number>((width, size, blocks): (usize, usize, usize), numerics: Numerics) -> Array4<f64> {
+    let mut random = Random::new(50);
+    let mut numbers = |shape: [usize; 4], scale: f64| {
+        Array4::from_shape_simple_fn(shape, || T::of(f64::from((random.number() * scale) as f32)))
+    };
+    let mut x = numbers([1, 4 * width, size, size], 1.0);
+    for _ in 0..blocks {
+        let mut y = x.clone();
+        for (ins, outs, kernel, gain) in
+            [(4 * width, width, 1, 2.45), (width, width, 3, 2.45), (width, 4 * width, 1, 1.0)]
+        {
+            let config = Conv2d::new(ins, outs, kernel).padding(kernel / 2).bias(false).numerics(numerics);
+            let weight = numbers(config.weight_shape(), gain / ((ins * kernel * kernel) as f64).sqrt());
+            y = Conv2dLayer::new(&config, &weight, None).expect("a layer").run(&y).expect("an output");
+            if outs == width {
+                y.mapv_inplace(|y| y.max(T::zero()));
+            }
+        }
+        x.zip_mut_with(&y, |x, y| *x = (*x + *y).max(T::zero()));
+    }
+    x.mapv(T::double)
+}
+
+/// Errors of whole chains of layers in fast numerics: they are not many times those of the exact order.
+#[test]
+fn chains_of_layers_stay_close() {
+    for stage in STAGES {
+        let want = chain::<f64>(stage, Numerics::Exact);
+        let rms = |numbers: &Array4<f64>| (numbers.mapv(|x| x * x).sum() / numbers.len() as f64).sqrt();
+        let [exact, fast] = [Numerics::Exact, Numerics::Fast].map(|numerics| {
+            let errors = chain::<f32>(stage, numerics) - &want;
+            let most = errors.fold(0.0, |most: f64, error| most.max(error.abs()));
+            (rms(&errors) / rms(&want), most / want.fold(0.0, |most: f64, x| most.max(x.abs())))
+        });
+        println!(
+            "{stage:?}: exact {:.2e} rms {:.2e} max, fast {:.2e} rms {:.2e} max",
+            exact.0, exact.1, fast.0, fast.1
+        );
+        assert!(fast.0 < 30.0 * exact.0 && fast.0 < 1e-5, "{stage:?}: {fast:?}, {exact:?}");
+    }
 }

@@ -5,8 +5,8 @@
 //! ```text
 //! multiply      at each point, as any product
 //! weights       STREAM for each vector of them, if they are more than stays in the second-level cache; STREAM_FAR if not even the third-level one holds them
-//! evaluate      EVALUATE for each vector of input channels and point of a tile
-//! interpolate   INTERPOLATE for each vector of output channels and point of a tile
+//! evaluate      about 18 for each vector of input channels and point of a tile
+//! interpolate   about 13 for each vector of output channels and point of a tile
 //! values        SPILL for each vector of them and time that they are gone through, if they are more than stays in the second-level cache
 //! ```
 //!
@@ -17,13 +17,12 @@ use crate::algo::{Reordering, Schedule};
 use crate::gemm::blocking::Lanes;
 use crate::plan::schedule::Demand;
 
-const STREAM: usize = 7;
-const STREAM_FAR: usize = 12;
-const EVALUATE: usize = 20;
-const INTERPOLATE: usize = 15;
+const STREAM: usize = 3;
+const STREAM_FAR: usize = 8;
 const SPILL: usize = 2;
-/// Bytes of a second-level cache that streams leave alone, and of a third-level one.
-const NEAR_BYTES: usize = 600 << 10;
+/// Bytes of values, and of weights, that stay in a second-level cache, and of weights that stay in a third-level one.
+const VALUES_NEAR: usize = 600 << 10;
+const NEAR_BYTES: usize = 256 << 10;
 const FAR_BYTES: usize = 24 << 20;
 /// Tiles of a region: a few register tiles of any instruction set.
 const TILES: [usize; 4] = [14, 28, 42, 56];
@@ -104,10 +103,10 @@ impl<'a> Tiles<'a> {
         } else {
             STREAM_FAR
         };
-        let transforms = products * count * (EVALUATE * in_vectors + INTERPOLATE * out_vectors);
+        let transforms = products * count * (self.evaluate() * in_vectors + self.interpolate() * out_vectors);
         let values = self.values(count);
         let sums = self.bytes(products * count * outs.next_multiple_of(shape.lanes));
-        let spilt = if self.bytes(values) > NEAR_BYTES {
+        let spilt = if self.bytes(values) > VALUES_NEAR {
             SPILL * values / shape.lanes * (1 + sums.div_ceil(SUM_BYTES))
         } else {
             0
@@ -115,6 +114,18 @@ impl<'a> Tiles<'a> {
         let pieces = self.tiles[0].div_ceil(size[0]) * self.tiles[1].div_ceil(size[1]) * splits;
         let rounds = (batch.max(1) * pieces).div_ceil(threads);
         rounds.saturating_mul(groups * (multiply + stream * weights + transforms + spilt))
+    }
+
+    /// Of a vector of input channels at one point of a tile: 16 for 4 x 4 points, 18 for 6 x 6, 21 for 8 x 8.
+    fn evaluate(&self) -> usize {
+        let [rows, columns] = self.tiling.points();
+        11 + (rows + columns) * 5 / 8
+    }
+
+    /// And of output channels: 7, 13, 18.
+    fn interpolate(&self) -> usize {
+        let [rows, columns] = self.tiling.points();
+        ((rows + columns) * 11).saturating_sub(28) / 8
     }
 
     /// Elements of values of so many tiles.
