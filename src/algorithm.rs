@@ -4,8 +4,8 @@ use core::fmt;
 
 /// A way to compute a convolution.
 ///
-/// Layers choose for themselves, by the sizes; [`Options::algorithm`](crate::Options::algorithm) is for comparing. In
-/// [`Numerics::Exact`](crate::Numerics::Exact) all of them give the same bits.
+/// Layers choose for themselves, by the sizes; [`Options::algorithm`](crate::Options::algorithm) is for comparing. Those of
+/// [`EXACT`](Self::EXACT) give the same bits, and are all that [`Numerics::Exact`](crate::Numerics::Exact) admits; the others sum in another order.
 ///
 /// ```
 /// use ndconv::{Algorithm, Conv2d, Conv2dLayer, Options};
@@ -38,8 +38,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them.
-    pub const ALL: [Algorithm; 3] = [Algorithm::Direct, Algorithm::GemmPixels, Algorithm::GemmChannels];
+    /// Those that sum in the exact order.
+    pub const EXACT: [Algorithm; 3] = [Algorithm::Direct, Algorithm::GemmPixels, Algorithm::GemmChannels];
 }
 
 impl fmt::Display for Algorithm {

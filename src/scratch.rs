@@ -9,7 +9,8 @@ use crate::gemm::Lists;
 /// Working memory that a layer's `run_into_with` uses, one buffer per thread.
 ///
 /// It grows to what a call needs and keeps it. What a call needs does not depend on the batch, the
-/// height or the width beyond a limit of 2 MiB per thread for the usual numbers of channels.
+/// height or the width beyond a limit of 2 MiB per thread for the usual numbers of channels; in [`Numerics::Fast`](crate::Numerics::Fast)
+/// 12 MiB.
 ///
 /// ```
 /// use ndconv::{Conv2d, Conv2dLayer, Workspace};

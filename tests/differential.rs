@@ -150,7 +150,7 @@ fn every_algorithm() {
     for (name, config, [n, h, w]) in convolutions() {
         let (input, weight, bias) = tensors::<f32>(7, &config, [n, h, w]);
         let want = reference::conv2d(&config, &input, &weight, bias.as_deref()).expect(name);
-        for (isa, algorithm) in isas().into_iter().flat_map(|isa| Algorithm::ALL.map(|algorithm| (isa, algorithm))) {
+        for (isa, algorithm) in isas().into_iter().flat_map(|isa| Algorithm::EXACT.map(|algorithm| (isa, algorithm))) {
             let options = options(isa).algorithm(algorithm);
             if isa == Isa::SCALAR && algorithm == Algorithm::GemmChannels {
                 let error = Conv2dLayer::with_options(&config, &weight, bias.as_deref(), options).expect_err(name);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use ndarray::{Array1, Array4};
 use ndconv::{
     Activation, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, InvertedResidualLayer,
-    InvertedResidualWeights, Options, Workspace,
+    InvertedResidualWeights, Numerics, Options, Workspace,
 };
 
 mod common;
@@ -54,6 +54,7 @@ fn memory_is_bounded_and_can_be_kept() {
     large_layer();
     independent_of_size();
     no_allocation_in_a_kept_workspace();
+    other_orders_are_bounded_too();
     deformable_samples_in_blocks();
     nothing_between_the_steps();
 }
@@ -148,6 +149,31 @@ fn no_allocation_in_a_kept_workspace() {
         CALLS.load(SeqCst) - before
     });
     assert_eq!(allocations, 0);
+}
+
+/// Fast numerics keep values at points, or spectra, of a bounded part of the image.
+fn other_orders_are_bounded_too() {
+    let dense = Conv2d::new(64, 64, 3).padding(1);
+    let filter = Conv2d::new(1, 1, 31).padding(15);
+    for (config, limit) in [(dense, 4 * MIB), (filter, 12 * MIB)] {
+        let config = config.bias(false).numerics(Numerics::Fast);
+        let weight = Array4::from_elem(config.weight_shape(), 0.25f32);
+        let layer = Conv2dLayer::new(&config, &weight, None).expect("a layer");
+        for [height, width] in [[200, 200], [1100, 300], [64, 9000]] {
+            let shape = (1, config.in_channels, height, width);
+            let (input, mut output) = (Array4::<f32>::zeros(shape), Array4::zeros(shape));
+            let mut workspace = Workspace::new();
+            let again = on_threads(1, || {
+                layer.run_into_with(&input, &mut output, &mut workspace).expect("an output");
+                let before = CALLS.load(SeqCst);
+                layer.run_into_with(&input, &mut output, &mut workspace).expect("an output");
+                CALLS.load(SeqCst) - before
+            });
+            println!("{config:?} {height}x{width}: {} KiB", workspace.bytes() / 1024);
+            assert!(workspace.bytes() <= limit, "{height}x{width}: {} bytes", workspace.bytes());
+            assert_eq!(again, 0, "allocations of the second call");
+        }
+    }
 }
 
 /// What lies between the steps of a block is never there as a whole: here 39 MiB after the first and as many after the second.
