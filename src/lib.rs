@@ -44,3 +44,8 @@ pub use ops::upsampling::bilinear_upsampling;
 pub use scratch::Workspace;
 pub use simd::Isa;
 pub use tensors::{DeformInput, DepthwiseSeparableWeights, InvertedResidualWeights, SpatiallySeparableWeights};
+
+/// The examples of the documents are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/numerics.md")]
+mod documents {}

@@ -107,7 +107,8 @@ fn every_module_is_in_the_table() {
     let lib = code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"));
     for line in lib.lines() {
         if let Some(name) = line.trim().trim_start_matches("pub ").strip_prefix("mod ") {
-            let name = name.trim_end_matches(';');
+            // What is empty only has documentation.
+            let Some(name) = name.strip_suffix(';') else { continue };
             assert!(table().contains_key(name), "{name} has no row");
         }
     }
