@@ -74,6 +74,21 @@ pub enum Curve {
     Tanh,
 }
 
+/// What `as` does, of the methods of [`Kernels`].
+macro_rules! conversions {
+    ($type:ident) => {
+        #[inline(always)]
+        fn of_f64(value: f64) -> Self {
+            value as $type
+        }
+
+        #[inline(always)]
+        fn as_f64(self) -> f64 {
+            self as f64
+        }
+    };
+}
+
 macro_rules! float {
     ($type:ident, $exp:path, $tanh:path, $erf:path) => {
         impl Element for $type {}
@@ -119,15 +134,7 @@ macro_rules! float {
                 self.is_finite()
             }
 
-            #[inline(always)]
-            fn of_f64(value: f64) -> Self {
-                value as $type
-            }
-
-            #[inline(always)]
-            fn as_f64(self) -> f64 {
-                self as f64
-            }
+            conversions!($type);
 
             #[inline(always)]
             fn negative_zero(self) -> bool {
@@ -208,15 +215,7 @@ macro_rules! integers {
                 true
             }
 
-            #[inline(always)]
-            fn of_f64(value: f64) -> Self {
-                value as $type
-            }
-
-            #[inline(always)]
-            fn as_f64(self) -> f64 {
-                self as f64
-            }
+            conversions!($type);
 
             #[inline(always)]
             fn negative_zero(self) -> bool {

@@ -1,6 +1,14 @@
 //! Padding modes as index maps: which element a position outside the image reads.
 
+use core::ops::Range;
+
 use crate::config::PaddingMode;
+
+/// Which of `len` positions from `first` on lie inside `0..size`.
+pub(crate) fn inside(first: isize, len: usize, size: usize) -> Range<usize> {
+    let before = |limit: usize| (limit as isize - first).clamp(0, len as isize) as usize;
+    before(0)..before(size)
+}
 
 impl PaddingMode {
     /// The index in `0..len` that position `index` reads, or `None` where it reads a zero.

@@ -128,6 +128,9 @@ fn layers_keep_to_their_job() {
         if *module != "parallel" {
             assert_eq!(holds(module, "rayon::"), [] as [PathBuf; 0], "rayon outside parallel");
         }
+        if *module != "fourier" {
+            assert_eq!(holds(module, "rustfft"), [] as [PathBuf; 0], "rustfft outside fourier");
+        }
     }
     for module in ["gemm", "kernels", "simd"] {
         assert_eq!(holds(module, "ndarray"), [] as [PathBuf; 0], "{module} works on slices");

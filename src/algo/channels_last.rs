@@ -7,6 +7,7 @@ use ndarray::{ArrayView3, s};
 use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::kernels::transpose::interleave;
+use crate::padding::inside;
 use crate::simd::Simd;
 
 /// An image of any memory layout, padded without end.
@@ -37,9 +38,7 @@ impl<'a, T: Element> ChannelsLast<'a, T> {
             to.fill(T::ZERO);
             return;
         };
-        let pixels = to.len() / N;
-        let position = |column: isize| (column - x).clamp(0, pixels as isize) as usize;
-        let inside = position(0)..position(width as isize);
+        let inside = inside(x, to.len() / N, width);
         let (before, rest) = to.split_at_mut(inside.start * N);
         let (within, behind) = rest.split_at_mut(inside.len() * N);
         for (start, to) in [(0, before), (inside.end, behind)] {

@@ -15,6 +15,7 @@ use crate::algorithm::ErrorBound;
 use crate::config::PaddingMode;
 use crate::element::{Element, Kernels};
 use crate::fourier::Fourier;
+use crate::padding::inside;
 use crate::parts::even_part;
 use crate::scratch::Scratch;
 use crate::simd::{Isa, Kernel, Simd};
@@ -227,8 +228,7 @@ impl<T: Element> Frequency<'_, T> {
                 }
                 let first = x + tile.start as isize;
                 let to = &mut to[..tile.len() + spans[1] - 1];
-                let position = |column: isize| (column - first).clamp(0, to.len() as isize) as usize;
-                let inside = position(0)..position(columns as isize);
+                let inside = inside(first, to.len(), columns);
                 let set = |to: &mut Complex<T>, value: T| if part == 0 { to.re = value } else { to.im = value };
                 if !inside.is_empty() {
                     let start = (first + inside.start as isize).unsigned_abs();

@@ -220,9 +220,10 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     }),
                     Lanes::Channels => {
                         let sums = &mut sums[shape.padded(first) * pixels..];
+                        let next = self.weights.panel_after(self.group, index, panel, &self.panels);
                         let ahead = match in_place {
                             Some(_) if panel == self.panels.start => Ahead::Pixels,
-                            _ => Ahead::Weights(self.ahead(index, panel)),
+                            _ => Ahead::Weights(next.unwrap_or(block.weights)),
                         };
                         let mut multiply = |rows: &mut [&mut [T]]| {
                             T::multiply_channels(self.isa, MultiplyChannels { block, sums: &mut *sums, ahead, rows });
@@ -235,17 +236,6 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     }
                 }
             }
-        }
-    }
-
-    /// The weights that are wanted after those of a panel.
-    fn ahead(&self, block: usize, panel: usize) -> &[T] {
-        if panel + 1 < self.panels.end {
-            self.weights.panel(self.group, block, panel + 1)
-        } else if block + 1 < self.weights.blocks().len() {
-            self.weights.panel(self.group, block + 1, self.panels.start)
-        } else {
-            self.weights.panel(self.group, block, panel)
         }
     }
 

@@ -102,6 +102,17 @@ impl<T: Element> PackedWeights<T> {
         &self.data.elements()[before..before + taps * rows.len() + SPARE]
     }
 
+    /// The panel that is read after one, where some panels are read block by block; none after the last.
+    pub(crate) fn panel_after(&self, group: usize, block: usize, panel: usize, panels: &Range<usize>) -> Option<&[T]> {
+        if panel + 1 < panels.end {
+            Some(self.panel(group, block, panel + 1))
+        } else if block + 1 < self.blocks.len() {
+            Some(self.panel(group, block + 1, panels.start))
+        } else {
+            None
+        }
+    }
+
     /// The rows that each tap of a block has, or nothing if all have all.
     pub(crate) fn masks(&self, block: usize) -> &[u32] {
         if self.masks.is_empty() { &[] } else { &self.masks[self.before[block]..self.before[block + 1]] }

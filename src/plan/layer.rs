@@ -23,14 +23,10 @@ use crate::simd::Isa;
 /// A convolution with its weights.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerPlan<T> {
+    config: Conv2d,
     isa: Isa,
-    groups: usize,
-    /// Input and output channels of a group.
-    group: [usize; 2],
     exact: ConvolutionPlan<T>,
-    /// Taps of a sum.
-    taps: usize,
-    /// Those that err the least first.
+    /// Those that are admitted, the one that errs the least first.
     others: Vec<Other<T>>,
     /// Whether it must be one of the others.
     forced: bool,
@@ -41,7 +37,6 @@ pub(crate) struct LayerPlan<T> {
 struct Other<T> {
     reordering: Reordering,
     bound: ErrorBound,
-    admitted: bool,
     weights: OnceLock<Weights<T>>,
 }
 
@@ -62,26 +57,34 @@ impl<T: Element> LayerPlan<T> {
         weight: ArrayView4<'_, T>,
         bias: Option<Vec<T>>,
     ) -> Result<Self, Error> {
-        let group = [config.in_channels, config.out_channels].map(|channels| channels / config.groups);
-        let other = |reordering: Reordering| {
-            let bound = reordering.error_bound(group[0]);
-            let admitted = match (algorithm, config.numerics) {
-                (Some(algorithm), _) => algorithm == reordering.algorithm(),
-                (None, Numerics::Exact) => false,
-                (None, Numerics::Fast) => true,
-                (None, Numerics::Within(limit)) => bound.proven <= f64::from(limit),
-            };
-            Other { reordering, bound, admitted, weights: OnceLock::new() }
-        };
-        let mut others: Vec<Other<T>> = choose::reorderings::<T>(config, isa).map(other).collect();
-        others.sort_by(|a, b| a.bound.observed.total_cmp(&b.bound.observed));
         let forced = matches!(algorithm, Some(Algorithm::Winograd(_) | Algorithm::Fft));
-        if forced && !others.iter().any(|other| other.admitted) {
-            return Err(unsupported(algorithm, &others));
+        let others = match (algorithm, config.numerics) {
+            (None, Numerics::Exact) => Vec::new(),
+            (None, Numerics::Fast) => Self::others(config, isa, |_| true),
+            (None, Numerics::Within(limit)) => {
+                Self::others(config, isa, |other| other.bound.proven <= f64::from(limit))
+            }
+            (Some(wanted), _) if forced => Self::others(config, isa, |other| other.reordering.algorithm() == wanted),
+            (Some(_), _) => Vec::new(),
+        };
+        if forced && others.is_empty() {
+            return Err(unsupported(algorithm, &Self::others(config, isa, |_| true)));
         }
         let exact = ConvolutionPlan::new(config, isa, algorithm.filter(|_| !forced), weight, bias)?;
-        let taps = group[0] * config.kernel[0] * config.kernel[1];
-        Ok(LayerPlan { isa, groups: config.groups, group, exact, taps, others, forced })
+        Ok(LayerPlan { config: *config, isa, exact, others, forced })
+    }
+
+    /// The other orders that there are, and that are admitted.
+    fn others(config: &Conv2d, isa: Isa, admitted: impl Fn(&Other<T>) -> bool) -> Vec<Other<T>> {
+        let channels = config.in_channels / config.groups;
+        let other = |reordering: Reordering| Other {
+            reordering,
+            bound: reordering.error_bound(channels),
+            weights: OnceLock::new(),
+        };
+        let mut others: Vec<_> = choose::reorderings::<T>(config, isa).map(other).filter(admitted).collect();
+        others.sort_by(|a, b| a.bound.observed.total_cmp(&b.bound.observed));
+        others
     }
 
     /// How the work is cut.
@@ -96,21 +99,21 @@ impl<T: Element> LayerPlan<T> {
     /// Another order, if one is expected to be faster by an eighth. Of those that are within a twentieth of the fastest the one that errs the least:
     /// costs are guesses. The choice depends neither on the threads nor on the batch, since it changes bits.
     fn chosen(&self, demand: &Demand) -> Option<Reordering> {
-        let admitted = || self.others.iter().filter(|other| other.admitted);
-        admitted().next()?;
         let one = Demand { batch: 1, ..*demand };
-        let least = admitted().map(|other| cost(&one, other.reordering)).min()?;
+        let least = self.others.iter().map(|other| cost(&one, other.reordering)).min()?;
         if !self.forced && least >= self.exact.cost(&one) / 8 * 7 {
             return None;
         }
         let close = |other: &&Other<T>| cost(&one, other.reordering) <= least + least / 20;
-        admitted().find(close).map(|other| other.reordering)
+        self.others.iter().find(close).map(|other| other.reordering)
     }
 
     /// All ways, of Fourier transforms only the cheapest: first the one that runs, then what else is admitted, by cost.
     pub(crate) fn candidates(&self, demand: &Demand, threads: usize) -> Vec<Candidate> {
         let one = Demand { batch: 1, ..*demand };
-        let sums = self.taps.min(SUMMATION_BLOCK) + self.taps.div_ceil(SUMMATION_BLOCK);
+        let Conv2d { in_channels, groups, kernel, .. } = self.config;
+        let taps = in_channels / groups * kernel[0] * kernel[1];
+        let sums = taps.min(SUMMATION_BLOCK) + taps.div_ceil(SUMMATION_BLOCK);
         let proven = sums as f64 / 2.0;
         let exact = Candidate {
             algorithm: self.exact.algorithm(&self.exact.schedule(demand, threads)),
@@ -118,12 +121,13 @@ impl<T: Element> LayerPlan<T> {
             bound: ErrorBound { proven, observed: proven },
             admitted: !self.forced,
         };
-        let others = self.others.iter().map(|other| Candidate {
+        let candidate = |other: Other<T>| Candidate {
             algorithm: other.reordering.algorithm(),
             cost: cost(&one, other.reordering),
             bound: other.bound,
-            admitted: other.admitted,
-        });
+            admitted: self.others.iter().any(|admitted| admitted.reordering == other.reordering),
+        };
+        let others = Self::others(&self.config, self.isa, |_| true).into_iter().map(candidate);
         let mut all: Vec<Candidate> = core::iter::once(exact).chain(others).collect();
         let runs = self.algorithm(&self.schedule(demand, threads));
         all.sort_by_key(|candidate| (candidate.algorithm != runs, !candidate.admitted, candidate.cost));
@@ -162,14 +166,16 @@ impl<T: Element> LayerPlan<T> {
     }
 
     fn weights(&self, reordering: Reordering) -> Weights<T> {
+        let Conv2d { in_channels, out_channels, groups, .. } = self.config;
+        let (isa, group) = (self.isa, [in_channels / groups, out_channels / groups]);
         let weight = |group: usize, row: usize, tap: usize| self.exact.weight(group, row, tap);
         let bias = self.exact.bias().map(<[T]>::to_vec);
         match reordering {
             Reordering::Winograd(tiling) => {
-                Weights::Winograd(winograd::Weights::new(tiling, self.isa, self.groups, self.group, bias, weight))
+                Weights::Winograd(winograd::Weights::new(tiling, isa, groups, group, bias, weight))
             }
             Reordering::Fft(spectrum) => {
-                Weights::Fft(frequency::Weights::new(spectrum, self.isa, self.groups, self.group, bias, weight))
+                Weights::Fft(frequency::Weights::new(spectrum, isa, groups, group, bias, weight))
             }
         }
     }

@@ -67,13 +67,14 @@ impl<T: Element> Weights<T> {
     ) -> Self {
         let ([ins, outs], taps, products) = (group, tiling.taps[0] * tiling.taps[1], tiling.products());
         let mut values = vec![T::ZERO; groups * outs * ins * products];
+        let transform = tiling.kernel_transform();
         let (mut kernel, mut of_kernel) = (vec![0.0; taps], vec![0.0; products]);
         for (index, to) in values.chunks_exact_mut(products).enumerate() {
             let (row, channel) = (index / ins, index % ins);
             for (tap, to) in kernel.iter_mut().enumerate() {
                 *to = weight(row / outs, row % outs, channel * taps + tap).as_f64();
             }
-            tiling.evaluate_kernel(&kernel, &mut of_kernel);
+            transform.run(&kernel, &mut of_kernel);
             to.iter_mut().zip(&of_kernel).for_each(|(to, value)| *to = T::of_f64(*value));
         }
         let blocks: Vec<_> = (0..ins).step_by(CHANNELS).map(|start| start..ins.min(start + CHANNELS)).collect();
@@ -282,23 +283,18 @@ impl<T: Element> Job<'_, T> {
         let Weights { isa, packed, tiling, .. } = self.stage.weights;
         let layout = &self.layout;
         let products = tiling.products();
-        let blocks = packed.blocks().len();
         for point in 0..products {
             for (index, block) in packed.blocks().iter().enumerate() {
                 for (panel, sums) in panels.clone().zip(sums.chunks_exact_mut(layout.panel_pitch())) {
                     // The panel after this one, in the order in which they are read.
-                    let (last_panel, last_block) = (panel + 1 == panels.end, index + 1 == blocks);
-                    let ahead = match (last_panel, last_block, point + 1 == products) {
-                        (false, ..) => packed.panel(self.group * products + point, index, panel + 1),
-                        (true, false, _) => packed.panel(self.group * products + point, index + 1, panels.start),
-                        (true, true, false) => packed.panel(self.group * products + point + 1, 0, panels.start),
-                        (true, true, true) => &[],
-                    };
+                    let product = self.group * products + point;
+                    let first_of_next = (point + 1 < products).then(|| packed.panel(product + 1, 0, panels.start));
+                    let ahead = packed.panel_after(product, index, panel, &panels).or(first_of_next).unwrap_or(&[]);
                     let at = point * layout.value_pitch() + block.start / layout.lanes * layout.count() * layout.lanes;
                     T::multiply_plain(
                         *isa,
                         MultiplyPlain {
-                            weights: packed.panel(self.group * products + point, index, panel),
+                            weights: packed.panel(product, index, panel),
                             rows: packed.panels().range(panel..panel + 1).len(),
                             channels: block.len(),
                             pixels: &values[at..],

@@ -64,12 +64,22 @@ impl Tiling {
         }
     }
 
+    /// What turns kernels into their values at all points.
+    pub(crate) fn kernel_transform(self) -> KernelTransform {
+        KernelTransform([0, 1].map(|axis| evaluations(self.points()[axis], self.taps[axis])))
+    }
+}
+
+/// For rows and columns: the factors of a kernel's taps in each of its values.
+pub(crate) struct KernelTransform([Vec<Vec<f64>>; 2]);
+
+impl KernelTransform {
     /// A kernel evaluated at all points, from its taps.
-    pub(crate) fn evaluate_kernel(self, kernel: &[f64], values: &mut [f64]) {
-        let [rows, columns] = [0, 1].map(|axis| evaluations(self.points()[axis], self.taps[axis]));
+    pub(crate) fn run(&self, kernel: &[f64], values: &mut [f64]) {
+        let [rows, columns] = &self.0;
         for (row, values) in rows.iter().zip(values.chunks_exact_mut(columns.len())) {
             for (column, value) in columns.iter().zip(values) {
-                let taps = kernel.chunks_exact(self.taps[1]).zip(row);
+                let taps = kernel.chunks_exact(column.len()).zip(row);
                 *value = taps.map(|(taps, factor)| factor * dot(taps, column)).sum();
             }
         }
@@ -84,13 +94,17 @@ fn pairs(points: usize) -> &'static [f64] {
     PAIRS.iter().find(|(count, _)| *count == points).expect("made by Tiling::all").1
 }
 
+/// All but infinity.
+fn finite_points(points: usize) -> Vec<f64> {
+    core::iter::once(0.0).chain(pairs(points).iter().flat_map(|&p| [p, -p])).collect()
+}
+
 /// The factors of a kernel's taps in each of its values: `q^j / Π (q - other)` at point `q`, the last tap at infinity.
 fn evaluations(points: usize, taps: usize) -> Vec<Vec<f64>> {
     if points == 1 {
         return vec![vec![1.0]];
     }
-    let mut finite = vec![0.0];
-    finite.extend(pairs(points).iter().flat_map(|&p| [p, -p]));
+    let finite = finite_points(points);
     let at = |&point: &f64| {
         let scale: f64 = finite.iter().filter(|&&other| other != point).map(|other| point - other).product();
         (0..taps).map(|tap| point.powi(tap as i32) / scale).collect()
@@ -103,8 +117,7 @@ fn evaluations(points: usize, taps: usize) -> Vec<Vec<f64>> {
 /// The largest factor of a tap in an output, with all signs the same: `|Aᵀ| |Bᵀ| 1 |G|`.
 fn amplification(outputs: usize, taps: usize) -> f64 {
     let points = outputs + taps - 1;
-    let mut finite = vec![0.0];
-    finite.extend(pairs(points).iter().flat_map(|&p| [p, -p]));
+    let finite = finite_points(points);
     // The values' coefficients have the signs of alternate powers, so their sizes are those of a polynomial at i: Π (1 + p²), without or with a
     // factor x or x ± p in place of the point's own.
     let all: f64 = pairs(points).iter().map(|p| 1.0 + p * p).product();
