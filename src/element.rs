@@ -5,19 +5,20 @@ use core::fmt::Debug;
 use num_traits::{One, Zero};
 
 use crate::fourier::Fourier;
-use crate::kernels::channel_tile::MultiplyChannels;
-use crate::kernels::pixel_tile::MultiplyPixels;
-use crate::kernels::plain_tile::MultiplyPlain;
+use crate::ops::{Engine, FloatEngine};
 use crate::simd::{Arithmetic, Isa, Kernel, Scalar, launch_on_all};
 
 /// An element of the tensors: `f32`, `f64`, or an integer from 8 to 64 bits.
 ///
 /// Integers are multiplied and summed in their own type and wrap around on overflow, so widen them
 /// first where sums need more room. The trait is sealed.
-pub trait Element: Kernels + Debug + Default + PartialEq + PartialOrd + Zero + One + Send + Sync + 'static {}
+pub trait Element:
+    Engine + Kernels + Debug + Default + PartialEq + PartialOrd + Zero + One + Send + Sync + 'static
+{
+}
 
 /// A floating-point [`Element`]: what deformable convolution works on.
-pub trait Float: Element + Rounding + num_traits::Float {}
+pub trait Float: Element + FloatEngine + Rounding + num_traits::Float {}
 
 /// Conversions that vectorise. Not nameable outside this crate.
 pub trait Rounding: Copy {
@@ -46,13 +47,6 @@ pub trait Kernels: Arithmetic {
     fn curve(self, curve: Curve) -> Self;
     /// Fourier transforms of a length, if there are any.
     fn fourier(len: usize) -> Option<Fourier<Self>>;
-    /// Runs [`MultiplyChannels`]. Like the next one it is not generic, so that it is compiled once, with this crate, and not in every
-    /// crate that uses it.
-    fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, '_, Self>);
-    /// Runs [`MultiplyPixels`].
-    fn multiply_pixels(isa: Isa, kernel: MultiplyPixels<'_, '_, Self>);
-    /// Runs [`MultiplyPlain`].
-    fn multiply_plain(isa: Isa, kernel: MultiplyPlain<'_, '_, Self>);
     /// Runs a kernel compiled for an instruction set.
     fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
 }
@@ -160,18 +154,6 @@ macro_rules! float {
                 Fourier::new(len)
             }
 
-            fn multiply_channels(isa: Isa, kernel: MultiplyChannels<'_, '_, '_, Self>) {
-                launch_on_all!(isa, kernel)
-            }
-
-            fn multiply_pixels(isa: Isa, kernel: MultiplyPixels<'_, '_, Self>) {
-                launch_on_all!(isa, kernel)
-            }
-
-            fn multiply_plain(isa: Isa, kernel: MultiplyPlain<'_, '_, Self>) {
-                launch_on_all!(isa, kernel)
-            }
-
             #[inline]
             fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output {
                 launch_on_all!(isa, kernel)
@@ -228,18 +210,6 @@ macro_rules! integers {
 
             fn fourier(_: usize) -> Option<Fourier<Self>> {
                 None
-            }
-
-            fn multiply_channels(_: Isa, kernel: MultiplyChannels<'_, '_, '_, Self>) {
-                kernel.run(Scalar);
-            }
-
-            fn multiply_pixels(_: Isa, kernel: MultiplyPixels<'_, '_, Self>) {
-                kernel.run(Scalar);
-            }
-
-            fn multiply_plain(_: Isa, kernel: MultiplyPlain<'_, '_, Self>) {
-                kernel.run(Scalar);
             }
 
             #[inline]

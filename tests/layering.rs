@@ -33,7 +33,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("aligned", vec![]),
         ("activation", vec!["element", "error", "simd"]),
         ("config", vec!["error", "numerics", "geometry"]),
-        ("element", vec!["fourier", "kernels", "simd"]),
+        ("element", vec!["fourier", "ops", "simd"]),
         ("error", vec![]),
         ("fourier", vec![]),
         ("geometry", vec!["config", "error"]),

@@ -216,7 +216,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 };
                 match self.lanes {
                     Lanes::Pixels => output.with_rows(first, rows, |rows| {
-                        T::multiply_pixels(self.isa, MultiplyPixels { block, rows });
+                        T::launch(self.isa, MultiplyPixels { block, rows });
                     }),
                     Lanes::Channels => {
                         let sums = &mut sums[shape.padded(first) * pixels..];
@@ -226,7 +226,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                             _ => Ahead::Weights(next.unwrap_or(block.weights)),
                         };
                         let mut multiply = |rows: &mut [&mut [T]]| {
-                            T::multiply_channels(self.isa, MultiplyChannels { block, sums: &mut *sums, ahead, rows });
+                            T::launch(self.isa, MultiplyChannels { block, sums: &mut *sums, ahead, rows });
                         };
                         if index + 1 == self.weights.blocks().len() {
                             output.with_rows(first, rows, multiply);

@@ -16,7 +16,7 @@ use super::transpose::transpose;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times the pixels of a block.
-pub struct MultiplyChannels<'a, 's, 'r, T> {
+pub(crate) struct MultiplyChannels<'a, 's, 'r, T> {
     pub(crate) block: Block<'a, T>,
     /// `[pixel][channel]`, a pixel's channels in whole vectors.
     pub(crate) sums: &'s mut [T],

@@ -14,7 +14,7 @@ use super::tile::{Block, Tap};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times the pixels of a block, added to rows of the output.
-pub struct MultiplyPixels<'a, 'r, T> {
+pub(crate) struct MultiplyPixels<'a, 'r, T> {
     pub(crate) block: Block<'a, T>,
     /// One row for each channel of the panel.
     pub(crate) rows: &'a mut [&'r mut [T]],

@@ -14,7 +14,7 @@ use super::channel_tile::most_pixels;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times some pixels.
-pub struct MultiplyPlain<'a, 's, T> {
+pub(crate) struct MultiplyPlain<'a, 's, T> {
     /// `[channel][row]`, with a vector's length to spare.
     pub(crate) weights: &'a [T],
     /// Output channels of the panel, and input channels.

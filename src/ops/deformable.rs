@@ -2,6 +2,7 @@
 
 use ndarray::{Array4, ArrayRef1, ArrayRef4, ArrayViewMut4};
 
+use super::engine::DeformableJob;
 use super::{Options, check, demand, new_output};
 use crate::activation::Activation;
 use crate::algo::deformable::field::Field;
@@ -144,9 +145,8 @@ impl<T: Float> DeformConv2dLayer<T> {
     /// # Errors
     /// Tensors that do not fit the configuration or each other.
     pub fn run(&self, input: DeformInput<'_, T>) -> Result<Array4<T>, Error> {
-        let (problem, offset_groups) = self.problem(&input)?;
-        let mut output = new_output(&problem)?;
-        self.compute(&problem, offset_groups, input, output.view_mut(), &mut Workspace::new());
+        let mut output = new_output(&self.problem(&input)?.0)?;
+        self.run_into(input, &mut output)?;
         Ok(output)
     }
 
@@ -170,7 +170,14 @@ impl<T: Float> DeformConv2dLayer<T> {
     ) -> Result<(), Error> {
         let (problem, offset_groups) = self.problem(&input)?;
         check::output(&problem, output.dim())?;
-        self.compute(&problem, offset_groups, input, output.view_mut(), workspace);
+        T::compute_deformable(DeformableJob {
+            layer: self,
+            problem: &problem,
+            offset_groups,
+            tensors: input,
+            output: output.view_mut(),
+            workspace,
+        });
         Ok(())
     }
 
@@ -202,7 +209,7 @@ impl<T: Float> DeformConv2dLayer<T> {
         Ok((problem, groups))
     }
 
-    fn compute(
+    pub(super) fn compute(
         &self,
         problem: &Problem,
         offset_groups: usize,

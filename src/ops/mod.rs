@@ -2,6 +2,7 @@
 
 mod check;
 pub(crate) mod deformable;
+mod engine;
 pub(crate) mod inverted_residual;
 pub(crate) mod separability;
 pub(crate) mod separable;
@@ -22,6 +23,8 @@ use crate::parts::Chunks;
 use crate::plan::schedule::{Demand, Taps, plane_memory, region_memory};
 use crate::scratch::Workspace;
 use crate::simd::Isa;
+use engine::{AnyLayer, Job};
+pub(crate) use engine::{Engine, FloatEngine};
 
 /// What a layer may be told beyond its configuration.
 ///
@@ -107,10 +110,10 @@ trait Operation<T: Element> {
     );
 }
 
-fn run<T: Element>(operation: &impl Operation<T>, input: &ArrayRef4<T>) -> Result<Array4<T>, Error> {
-    let problem = operation.problem(input.dim())?;
-    let mut output = new_output(&problem)?;
-    operation.compute(&problem, input.view(), output.view_mut(), &mut Workspace::new());
+/// Computes into a new array.
+fn run<T: Element>(operation: &impl AnyLayer<T>, input: &ArrayRef4<T>) -> Result<Array4<T>, Error> {
+    let mut output = new_output(&operation.problem(input.dim())?)?;
+    run_into(operation, input, &mut output, &mut Workspace::new())?;
     Ok(output)
 }
 
@@ -127,15 +130,16 @@ fn new_output<T: Element>(problem: &Problem) -> Result<Array4<T>, Error> {
     Ok(Array4::zeros(problem.output_dim()))
 }
 
+/// Computes into the caller's array.
 fn run_into<T: Element>(
-    operation: &impl Operation<T>,
+    operation: &impl AnyLayer<T>,
     input: &ArrayRef4<T>,
     output: &mut ArrayRef4<T>,
     workspace: &mut Workspace<T>,
 ) -> Result<(), Error> {
-    let problem = operation.problem(input.dim())?;
-    check::output(&problem, output.dim())?;
-    operation.compute(&problem, input.view(), output.view_mut(), workspace);
+    let problem = &operation.problem(input.dim())?;
+    check::output(problem, output.dim())?;
+    T::compute(Job { layer: operation.any(), problem, input: input.view(), output: output.view_mut(), workspace });
     Ok(())
 }
 

@@ -291,7 +291,7 @@ impl<T: Element> Job<'_, T> {
                     let first_of_next = (point + 1 < products).then(|| packed.panel(product + 1, 0, panels.start));
                     let ahead = packed.panel_after(product, index, panel, &panels).or(first_of_next).unwrap_or(&[]);
                     let at = point * layout.value_pitch() + block.start / layout.lanes * layout.count() * layout.lanes;
-                    T::multiply_plain(
+                    T::launch(
                         *isa,
                         MultiplyPlain {
                             weights: packed.panel(product, index, panel),
@@ -348,7 +348,7 @@ impl<T: Element> Kernel<T> for EvaluateImage<'_, '_, T> {
                     to,
                     to_places: Places { steps: [0, wide * S::LANES], pitch: S::LANES },
                 };
-                Evaluate(pass).run(simd);
+                simd.call(Evaluate(pass));
             }
             for tile_row in 0..tiles[0] {
                 let at = (vector * layout.count() + tile_row * tiles[1]) * S::LANES;
@@ -361,7 +361,7 @@ impl<T: Element> Kernel<T> for EvaluateImage<'_, '_, T> {
                     to: &mut values[at..],
                     to_places: Places { steps: [S::LANES, layout.value_pitch()], pitch: wide * layout.value_pitch() },
                 };
-                Evaluate(pass).run(simd);
+                simd.call(Evaluate(pass));
             }
         }
     }
@@ -402,7 +402,7 @@ impl<T: Element> Kernel<T> for InterpolatePanel<'_, '_, T> {
                     to: &mut *rows,
                     to_places: Places { steps: [wide * S::LANES, S::LANES], pitch },
                 };
-                Interpolate { pass, outputs: tiling.outputs[0], bias: &[] }.run(simd);
+                simd.call(Interpolate { pass, outputs: tiling.outputs[0], bias: &[] });
                 let first = tile_row * tiling.outputs[0];
                 for (y, from) in (first..size[0]).zip(rows.chunks_exact(pitch)).take(tiling.outputs[0]) {
                     let pass = Pass {
@@ -416,7 +416,7 @@ impl<T: Element> Kernel<T> for InterpolatePanel<'_, '_, T> {
                         to_places: Places { steps: [0, tiling.outputs[1] * width], pitch: width },
                     };
                     let bias = if bias.is_empty() { bias } else { &bias[vector * S::LANES..] };
-                    Interpolate { pass, outputs: tiling.outputs[1], bias }.run(simd);
+                    simd.call(Interpolate { pass, outputs: tiling.outputs[1], bias });
                 }
             }
         }
