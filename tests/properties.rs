@@ -3,9 +3,9 @@
 mod common;
 
 use common::{LAYOUTS, Layer, Layout, Random, TestElement, assert_same, bias_for, isas, laid_out, on_threads, spoiled};
-use ndarray::{Array1, Array4, Axis, concatenate, s};
+use ndarray::{Array, Array1, Array4, Axis, Dimension, concatenate, s};
 use ndconv::{
-    Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, Float, Isa, Options, Padding,
+    Candidate, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput, Float, Isa, Options, Padding,
     PaddingMode, Workspace, bilinear_upsampling, conv_transpose2d, conv2d, reference,
 };
 use proptest::prelude::*;
@@ -135,34 +135,88 @@ fn check_deformable<T: TestElement + Float>(case: &Case, offset_groups: usize, m
     assert_same(&got, &want, case);
 }
 
-/// All ways that are not the exact order: within their bounds, and the same bits for any threads, batch and layout.
-fn check_reordered<T: TestElement + Float>(case: &Case) {
-    let Tensors { input, weight, bias } = tensors::<T>(case, case.config.weight_shape());
-    let shape = input.dim().into();
-    let layer =
-        Conv2dLayer::with_options(&case.config, &weight, bias.as_deref(), Options::new().isa(case.isa)).unwrap();
-    let wide = |array: &Array4<T>| array.mapv(|x| x.to_f64().unwrap());
-    let wide_bias = bias.as_ref().map(|bias| bias.mapv(|x| x.to_f64().unwrap()));
-    let want = reference::conv2d(&case.config, &wide(&input), &wide(&weight), wide_bias.as_deref()).unwrap();
-    for candidate in layer.candidates(shape).unwrap().iter().filter(|candidate| !candidate.admitted) {
-        let options = Options::new().isa(case.isa).algorithm(candidate.algorithm);
-        let laid_out_weight = laid_out(&weight, case.layouts[1]);
-        let layer = Conv2dLayer::with_options(&case.config, &laid_out_weight, bias.as_deref(), options).unwrap();
-        let plain = on_threads(1, || layer.run(&input).unwrap());
-        check_layer(case, &layer, &input, &plain);
-        for sample in 0..case.size[0] {
-            let alone = layer.run(&input.slice(s![sample..=sample, .., .., ..])).unwrap();
-            assert_same(&alone, &plain.slice(s![sample..=sample, .., .., ..]).to_owned(), case);
-        }
-        for ((place, got), want) in plain.indexed_iter().zip(&want) {
-            // The input is in -1 to 1.
-            let weights: f64 = wide(&weight).index_axis(Axis(0), place.1).iter().map(|weight| weight.abs()).sum();
-            let scale = weights + wide_bias.as_ref().map_or(0.0, |bias| bias[place.1].abs());
-            let error = (got.to_f64().unwrap() - want).abs() / (scale * T::epsilon().to_f64().unwrap());
-            // The reference is not exact either.
-            assert!(error <= candidate.bound.observed + 10.0, "{error} eps at {place:?}, {candidate} {case:?}");
-        }
+fn wide<T: Float, D: Dimension>(array: &Array<T, D>) -> Array<f64, D> {
+    array.mapv(|x| x.to_f64().unwrap())
+}
+
+/// Whether a layer's result, with inputs in -1 to 1, is within a bound for all outputs: `sums` are those of the sizes of an output's weights, and
+/// of all of its channel. And the same bits for any threads, batch and layout.
+fn check_reordered<T: TestElement + Float>(
+    case: &Case,
+    layer: &(impl Layer<T> + Sync),
+    candidate: &Candidate,
+    input: &Array4<T>,
+    want: &Array4<f64>,
+    sums: impl Fn((usize, usize, usize)) -> [f64; 2],
+) {
+    let plain = on_threads(1, || layer.run(input));
+    check_layer(case, layer, input, &plain);
+    for sample in 0..case.size[0] {
+        let alone = layer.run(&input.slice(s![sample..=sample, .., .., ..]).to_owned());
+        assert_same(&alone, &plain.slice(s![sample..=sample, .., .., ..]).to_owned(), case);
     }
+    for ((place, got), want) in plain.indexed_iter().zip(want) {
+        let [weights, all] = sums((place.1, place.2, place.3));
+        let error = (got.to_f64().unwrap() - want).abs() / T::epsilon().to_f64().unwrap();
+        // The reference is not exact either.
+        assert!(
+            error <= candidate.bound.observed * weights + 10.0 * all,
+            "{error} eps at {place:?}, {candidate} {case:?}"
+        );
+    }
+}
+
+/// All ways that are not the exact order.
+fn check_reordered_standard<T: TestElement + Float>(case: &Case) {
+    let Tensors { input, weight, bias } = tensors::<T>(case, case.config.weight_shape());
+    let laid_out_weight = laid_out(&weight, case.layouts[1]);
+    let layer = |options| Conv2dLayer::with_options(&case.config, &laid_out_weight, bias.as_deref(), options).unwrap();
+    let (wide_weight, wide_bias) = (wide(&weight), bias.as_ref().map(wide));
+    let want = reference::conv2d(&case.config, &wide(&input), &wide_weight, wide_bias.as_deref()).unwrap();
+    let sums = |(channel, _, _)| {
+        let weights: f64 = wide_weight.index_axis(Axis(0), channel).iter().map(|weight| weight.abs()).sum();
+        [weights + wide_bias.as_ref().map_or(0.0, |bias| bias[channel].abs()); 2]
+    };
+    let candidates = layer(Options::new().isa(case.isa)).candidates(input.dim().into()).unwrap();
+    for candidate in candidates.iter().filter(|candidate| !candidate.admitted) {
+        let layer = layer(Options::new().isa(case.isa).algorithm(candidate.algorithm));
+        check_reordered(case, &layer, candidate, &input, &want, sums);
+    }
+}
+
+/// And those of a transposed convolution. Whether there were any.
+fn check_reordered_transposed<T: TestElement + Float>(case: &Case) -> bool {
+    let Case { config, size: [_, h, w], .. } = case;
+    let Tensors { input, weight, bias } = tensors::<T>(case, config.transposed_weight_shape());
+    let laid_out_weight = laid_out(&weight, case.layouts[1]);
+    let layer =
+        |options| ConvTranspose2dLayer::with_options(config, &laid_out_weight, bias.as_deref(), options).unwrap();
+    let (wide_weight, wide_bias) = (wide(&weight), bias.as_ref().map(wide));
+    let want = reference::conv_transpose2d(config, &wide(&input), &wide_weight, wide_bias.as_deref()).unwrap();
+    let crop = config.transposed_resolved_pads([*h, *w]).unwrap();
+    let sums = |(channel, y, x): (usize, usize, usize)| {
+        let per_group = config.out_channels / config.groups;
+        let (group, ins) = (channel / per_group, config.in_channels / config.groups);
+        let at = [y + crop.top, x + crop.left];
+        let mut sums = [wide_bias.as_ref().map_or(0.0, |bias| bias[channel].abs()); 2];
+        for ((_, _, i, j), weight) in wide_weight
+            .slice(s![group * ins..(group + 1) * ins, channel % per_group..=channel % per_group, .., ..])
+            .indexed_iter()
+        {
+            // Taps that are a multiple of the stride away reach the output.
+            let reaches =
+                [i, j].iter().zip(at).zip(config.stride).all(|((tap, at), stride)| tap % stride == at % stride);
+            sums[0] += if reaches { weight.abs() } else { 0.0 };
+            sums[1] += weight.abs();
+        }
+        sums
+    };
+    let candidates = layer(Options::new().isa(case.isa)).candidates(input.dim().into()).unwrap();
+    for candidate in candidates.iter().filter(|candidate| !candidate.admitted) {
+        let layer = layer(Options::new().isa(case.isa).algorithm(candidate.algorithm));
+        check_reordered(case, &layer, candidate, &input, &want, sums);
+    }
+    candidates.len() > 1
 }
 
 /// Closeness for identities that hold up to rounding: `terms` products of numbers below 1.
@@ -197,8 +251,25 @@ proptest! {
             case.config.dilation = [1, 1];
         }
         prop_assume!(affordable(&case, case.config.macs([case.size[1], case.size[2]])));
-        check_reordered::<f32>(&case);
-        check_reordered::<f64>(&case);
+        check_reordered_standard::<f32>(&case);
+        check_reordered_standard::<f64>(&case);
+    }
+
+    #[test]
+    fn other_orders_of_transposed_are_within_their_bounds(case in cases(), extra in prop::array::uniform2(0usize..3)) {
+        let mut case = case;
+        case.config.dilation = [1, 1];
+        case.config.output_padding = [0, 1].map(|axis| extra[axis].min(case.config.stride[axis] - 1));
+        let outputs = case.config.transposed_output_size([case.size[1], case.size[2]]).map(|[h, w]| (h * w) as u64);
+        let taps = (case.config.parameters().unwrap() * case.size[0]) as u64;
+        prop_assume!(outputs.is_ok_and(|outputs| outputs * taps < AFFORDABLE));
+        // There is no tiling for one tap, and channels of a panel must hold whole pixels.
+        let [rows, columns] = [0, 1].map(|axis| case.config.kernel[axis].div_ceil(case.config.stride[axis]));
+        let count = case.config.stride[0] * case.config.stride[1];
+        let expected = [rows, columns] != [1, 1] && count.is_power_of_two() && case.isa != Isa::SCALAR;
+        let found = check_reordered_transposed::<f32>(&case);
+        assert!(found || !expected, "no other order for {case:?}");
+        check_reordered_transposed::<f64>(&case);
     }
 
     #[test]

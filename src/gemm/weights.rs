@@ -65,12 +65,17 @@ impl<T: Element> PackedWeights<T> {
         PackedWeights { data, panels, blocks: blocks.to_vec(), before, masks, finite }
     }
 
-    /// The weight of a group, row and tap, where no two blocks share taps.
+    /// The weight of a group, row and tap.
     pub(crate) fn weight(&self, group: usize, row: usize, tap: usize) -> T {
-        let block = self.blocks.partition_point(|block| block.end <= tap);
         let panel = row / self.panels.size;
         let rows = self.panels.range(panel..panel + 1);
-        self.panel(group, block, panel)[(tap - self.blocks[block].start) * rows.len() + row - rows.start]
+        let first = self.blocks.partition_point(|block| block.end <= tap);
+        let blocks = (first..).zip(&self.blocks[first..]).take_while(|(_, block)| block.start <= tap);
+        let of_block = |(index, block): (usize, &Range<usize>)| {
+            self.panel(group, index, panel)[(tap - block.start) * rows.len() + row - rows.start]
+        };
+        // Where blocks share a tap it is zero in all but one.
+        blocks.map(of_block).fold(T::ZERO, T::plus)
     }
 
     /// Whether all of them are finite.

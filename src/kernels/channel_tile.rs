@@ -183,7 +183,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                 let share = &weights[weights.len() * index / tiles..weights.len() * (index + 1) / tiles];
                 (share, 0, share.len().div_ceil(taps.len().max(1)), 0)
             }
-            Ahead::Pixels => (pixels, P * pixel_step, 0, u32::MAX),
+            Ahead::Pixels => (pixels, (2 * P - 1) * pixel_step, 0, u32::MAX),
         };
         let pitch = block.pitch as usize;
         let mut sums = [[simd.splat(T::ZERO); V]; N];

@@ -68,7 +68,8 @@ impl<T: Element> Options<T> {
         self
     }
 
-    /// Computes in this way, instead of what the sizes suggest. Only a [`Conv2dLayer`](crate::Conv2dLayer) can be told.
+    /// Computes in this way, instead of what the sizes suggest. A [`Conv2dLayer`](crate::Conv2dLayer) can be told any, a
+    /// [`ConvTranspose2dLayer`](crate::ConvTranspose2dLayer) Winograd's, the other layers none.
     #[must_use]
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = Some(algorithm);
@@ -83,7 +84,7 @@ impl<T: Element> Options<T> {
                 argument: "algorithm",
                 axis: Axis::All,
                 found: algorithm.to_string(),
-                expected: "none: only a standard convolution is told its algorithm".into(),
+                expected: "none: this layer is not told its algorithm".into(),
             }),
         }
     }

@@ -6,12 +6,14 @@ use super::standard::{one_row, with_row};
 use super::{Operation, Options, check, demand, layer_calls};
 use crate::activation::Activation;
 use crate::algo::drive;
+use crate::algorithm::Candidate;
 use crate::config::Conv2d;
 use crate::element::Element;
 use crate::error::Error;
 use crate::geometry::{self, Problem};
 use crate::parallel;
 use crate::plan::TransposedPlan;
+use crate::plan::schedule::Demand;
 use crate::scratch::Workspace;
 use crate::simd::Isa;
 
@@ -54,10 +56,10 @@ impl<T: Element> ConvTranspose2dLayer<T> {
         Self::with_options(config, weight, bias, Options::new())
     }
 
-    /// [`new`](Self::new) with an activation or an instruction set.
+    /// [`new`](Self::new) with an activation, an instruction set or an algorithm.
     ///
     /// # Errors
-    /// As [`new`](Self::new), or an activation that does not fit.
+    /// As [`new`](Self::new), or an activation that does not fit, or an algorithm that there is not.
     pub fn with_options(
         config: &Conv2d,
         weight: &ArrayRef4<T>,
@@ -67,9 +69,8 @@ impl<T: Element> ConvTranspose2dLayer<T> {
         geometry::validate(config)?;
         check::transposed_weight(config, weight.dim())?;
         let bias = check::bias(config, bias)?;
-        options.refuse_algorithm()?;
         options.activation.validate(config.out_channels)?;
-        let plan = TransposedPlan::new(config, options.isa, weight.view(), bias);
+        let plan = TransposedPlan::new(config, options.isa, options.algorithm, weight.view(), bias)?;
         Ok(ConvTranspose2dLayer { config: *config, isa: options.isa, plan, activation: options.activation })
     }
 
@@ -77,6 +78,33 @@ impl<T: Element> ConvTranspose2dLayer<T> {
     #[must_use]
     pub fn config(&self) -> &Conv2d {
         &self.config
+    }
+
+    /// All ways to compute an input of this shape, with what they cost and how far off their results may be. The first one runs; those that the
+    /// configuration's numerics do not admit come last. A tile of Winograd's algorithm is one of input positions, each of which has a
+    /// stride's rows and columns of outputs.
+    ///
+    /// ```
+    /// use ndconv::{Algorithm, Conv2d, ConvTranspose2dLayer, Numerics};
+    /// use ndarray::Array4;
+    ///
+    /// let config = Conv2d::new(512, 256, 4).stride(2).padding(1).bias(false).numerics(Numerics::Fast);
+    /// let layer = ConvTranspose2dLayer::new(&config, &Array4::from_elem((512, 256, 4, 4), 0.1f32), None)?;
+    /// let candidates = layer.candidates([1, 512, 16, 16])?;
+    /// assert!(candidates.iter().all(|candidate| candidate.admitted));
+    /// # Ok::<(), ndconv::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An input that does not fit the configuration.
+    pub fn candidates(&self, input: [usize; 4]) -> Result<Vec<Candidate>, Error> {
+        let [n, c, h, w] = input;
+        Ok(self.plan.candidates(&self.demand(&self.problem((n, c, h, w))?), parallel::threads()))
+    }
+
+    fn demand(&self, problem: &Problem) -> Demand {
+        let macs = self.config.transposed_macs(problem.input).unwrap_or(u64::MAX);
+        demand::<T>(&self.config, problem, self.isa, problem.stride, macs)
     }
 
     layer_calls!();
@@ -102,10 +130,8 @@ impl<T: Element> Operation<T> for ConvTranspose2dLayer<T> {
         output: ArrayViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) {
-        let macs = self.config.transposed_macs(problem.input).unwrap_or(u64::MAX);
-        let demand = demand::<T>(&self.config, problem, self.isa, problem.stride, macs);
-        let schedule = self.plan.schedule(&demand, parallel::threads());
-        let stage = self.plan.stage(&self.config, problem, &self.activation, schedule.lanes);
+        let schedule = self.plan.schedule(&self.demand(problem), parallel::threads());
+        let stage = self.plan.stage(problem, &self.activation, &schedule);
         drive(&stage, input, output, schedule, workspace);
     }
 }

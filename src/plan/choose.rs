@@ -15,7 +15,7 @@ use crate::gemm::blocking::{Lanes, TileShape};
 use crate::geometry;
 use crate::numerics::SUMMATION_BLOCK;
 use crate::parts::Chunks;
-use crate::plan::recipe::{Merged, Phase, Product, Recipe};
+use crate::plan::recipe::{Joined, Merged, Phase, Product, Recipe};
 use crate::simd::Isa;
 
 /// For a standard convolution, in the way that is asked for.
@@ -47,14 +47,18 @@ pub(crate) fn convolution(config: &Conv2d, shape: TileShape, wanted: Option<Algo
 }
 
 /// The other orders of summation that there are for a standard convolution.
-pub(crate) fn reorderings<T: Element>(config: &Conv2d, isa: Isa) -> impl Iterator<Item = Reordering> + use<T> {
-    let once = T::FLOATING && config.stride == [1, 1];
-    let tiled = once && TileShape::of::<T>(isa).channel_tiles && config.dilation == [1, 1];
-    let transformed = once && cfg!(feature = "fft");
+pub(crate) fn reorderings<T: Element>(config: &Conv2d, isa: Isa) -> Vec<Reordering> {
     let channels = [config.out_channels, config.in_channels / config.groups];
-    let tilings = Tiling::all(config.kernel).filter(move |_| tiled).map(Reordering::Winograd);
-    let spectra = Spectrum::all(config.kernel, config.dilation, channels).filter(move |_| transformed);
-    tilings.chain(spectra.map(Reordering::Fft))
+    let spectra = Spectrum::all(config.kernel, config.dilation, channels).map(Reordering::Fft);
+    let transformed = T::FLOATING && config.stride == [1, 1] && cfg!(feature = "fft");
+    tilings::<T>(config, isa).into_iter().chain(spectra.filter(|_| transformed)).collect()
+}
+
+/// And for one whose channels are the phases of a transposed convolution.
+pub(crate) fn tilings<T: Element>(config: &Conv2d, isa: Isa) -> Vec<Reordering> {
+    let plain = config.stride == [1, 1] && config.dilation == [1, 1];
+    let tiled = T::FLOATING && plain && TileShape::of::<T>(isa).channel_tiles;
+    Tiling::all(config.kernel).filter(|_| tiled).map(Reordering::Winograd).collect()
 }
 
 /// A matrix product keeps an input vector in a register for up to eight output channels: worth nothing with one, and with two less than what it
@@ -105,23 +109,10 @@ fn phases(config: &Conv2d, lead: [usize; 2]) -> [Vec<AxisPhase>; 2] {
     })
 }
 
-/// All phases in one product, which reads and packs each pixel once for all of them: if all have the same taps, or with a panel at most.
-fn merged(config: &Conv2d, shape: TileShape) -> Option<Merged> {
-    let [channels, outs] = [config.in_channels, config.out_channels].map(|channels| channels / config.groups);
-    let count = config.stride[0].checked_mul(config.stride[1]).filter(|&count| count > 1)?;
-    let total = outs.checked_mul(count)?;
-    let panel = shape.panels(total).size;
-    if total > panel && !panel.is_multiple_of(count) {
-        return None;
-    }
-    // Outputs begin in the middle of a pixel's, which costs up to a row and a column of pixels: too much where images are small, as those of many
-    // channels are.
+/// All phases as channels of one convolution.
+fn joined(config: &Conv2d) -> Joined {
     let lead = [0, 1].map(|axis| geometry::transposed_crop(config, axis) % config.stride[axis]);
-    if lead != [0, 0] && total > panel {
-        return None;
-    }
     let phases = phases(config, lead);
-    let kernel_taps = config.kernel[0] * config.kernel[1];
     let offsets = phases.each_ref().map(|phases| {
         let offsets: BTreeSet<isize> =
             phases.iter().flat_map(|phase| phase.taps.iter().map(|&(_, offset)| offset)).collect();
@@ -133,18 +124,48 @@ fn merged(config: &Conv2d, shape: TileShape) -> Option<Merged> {
             phase.taps.iter().find(|&&(_, at)| at == offset).map(|&(position, _)| position)
         };
         let of_offset = |&offset: &isize| (0..config.stride[axis]).map(|place| of_phase(place, offset)).collect();
-        offsets[axis].iter().map(of_offset).collect::<Vec<Vec<Option<usize>>>>()
+        offsets[axis].iter().map(of_offset).collect()
     });
-    let everywhere = positions.iter().flatten().flatten().all(Option::is_some);
+    Joined { phases: config.stride, lead, offsets, positions }
+}
+
+/// Output channels, phases included, of a group of a convolution of all phases: if those of a channel are never in two panels.
+fn joined_channels(config: &Conv2d, shape: TileShape) -> Option<usize> {
+    let count = config.stride[0].checked_mul(config.stride[1])?;
+    let total = (config.out_channels / config.groups).checked_mul(count)?;
+    let panel = shape.panels(total).size;
+    (total <= panel || panel.is_multiple_of(count)).then_some(total)
+}
+
+/// All phases in one product, which reads and packs each pixel once for all of them: if all have the same taps, or with a panel at most.
+fn merged(config: &Conv2d, shape: TileShape) -> Option<Merged> {
+    let total = joined_channels(config, shape).filter(|_| config.stride != [1, 1])?;
+    let (channels, panel) = (config.in_channels / config.groups, shape.panels(total).size);
+    let joined = joined(config);
+    // Outputs begin in the middle of a pixel's, which costs up to a row and a column of pixels: too much where images are small, as those of many
+    // channels are.
+    if joined.lead != [0, 0] && total > panel {
+        return None;
+    }
+    let kernel_taps = config.kernel[0] * config.kernel[1];
     let cut_alike = channels * kernel_taps <= SUMMATION_BLOCK || SUMMATION_BLOCK.is_multiple_of(kernel_taps);
-    let kinds: &[Lanes] = match everywhere && cut_alike {
+    let kinds: &[Lanes] = match joined.alike() && cut_alike {
         true => shape.kinds(),
         false if total <= panel => &[Lanes::Pixels],
         _ => return None,
     };
-    let [rows, columns] = offsets;
+    let [rows, columns] = joined.offsets.clone();
     let window = Window::merged(rows, columns, kernel_taps, channels);
-    Some(Merged { product: Product { panels: Chunks { total, size: panel }, window }, kinds, lead, positions })
+    Some(Merged { product: Product { panels: Chunks { total, size: panel }, window }, kinds, joined })
+}
+
+/// The convolution of all phases, for other orders of summation: without gaps between its taps.
+pub(crate) fn joined_convolution(config: &Conv2d, shape: TileShape) -> Option<(Joined, Conv2d)> {
+    let total = joined_channels(config, shape).filter(|_| config.dilation == [1, 1])?;
+    let joined = joined(config);
+    let whole = joined.offsets.iter().all(|offsets| offsets.windows(2).all(|pair| pair[1] == pair[0] + 1));
+    let convolution = Conv2d::new(config.in_channels, total.checked_mul(config.groups)?, joined.kernel());
+    whole.then_some((joined, convolution.groups(config.groups).numerics(config.numerics)))
 }
 
 #[cfg(test)]

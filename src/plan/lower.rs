@@ -1,15 +1,11 @@
 //! From recipes to plans: weights in the order in which they will be read.
 
-use core::iter::repeat_n;
-
 use ndarray::ArrayView4;
 
 use crate::activation::Activation;
 use crate::algo::depthwise::{self, Depthwise};
 use crate::algo::image::Sampling;
 use crate::algo::implicit_gemm::{self, ImplicitGemm, Weights};
-use crate::algo::transposed::borders::Borders;
-use crate::algo::transposed::{Phases, Transposed};
 use crate::algo::window::Window;
 use crate::algo::woven::Woven;
 use crate::algo::{Either, Schedule};
@@ -20,11 +16,10 @@ use crate::error::Error;
 use crate::gemm::PackedWeights;
 use crate::gemm::blocking::{Lanes, TileShape};
 use crate::geometry::Problem;
-use crate::numerics::SUMMATION_BLOCK;
-use crate::parts::Chunks;
 use crate::plan::choose;
-use crate::plan::recipe::{Merged, Phase, Product, Recipe};
-use crate::plan::schedule::{Demand, Taps};
+use crate::plan::others::WeightSource;
+use crate::plan::recipe::{Product, Recipe};
+use crate::plan::schedule::Demand;
 use crate::simd::Isa;
 
 /// A convolution with its weights.
@@ -37,8 +32,8 @@ pub(crate) enum ConvolutionPlan<T> {
 /// A convolution as a matrix product, with its weights.
 #[derive(Clone, Debug)]
 pub(crate) struct ProductPlan<T> {
-    window: Window,
-    weights: Weights<T>,
+    pub(super) window: Window,
+    pub(super) weights: Weights<T>,
     skip_zeros: bool,
 }
 
@@ -59,7 +54,7 @@ impl<T: Element> ConvolutionPlan<T> {
     }
 
     /// With a weight for each group, output channel of it, and tap.
-    fn of_recipe(
+    pub(super) fn of_recipe(
         recipe: Recipe,
         config: &Conv2d,
         isa: Isa,
@@ -83,28 +78,10 @@ impl<T: Element> ConvolutionPlan<T> {
         }
     }
 
-    fn finite(&self) -> bool {
+    pub(super) fn finite(&self) -> bool {
         match self {
             ConvolutionPlan::Product(plan, _) => plan.weights.packed.finite(),
             ConvolutionPlan::Depthwise(weights) => weights.taps.iter().all(|weight| weight.finite()),
-        }
-    }
-
-    /// The weight of a group, output channel of it, and tap of all its input channels.
-    pub(crate) fn weight(&self, group: usize, row: usize, tap: usize) -> T {
-        match self {
-            ConvolutionPlan::Product(plan, _) => plan.weights.packed.weight(group, row, tap),
-            ConvolutionPlan::Depthwise(weights) => {
-                let taps = weights.group[0] * weights.window.len();
-                weights.taps[(group * weights.group[1] + row) * taps + tap]
-            }
-        }
-    }
-
-    pub(crate) fn bias(&self) -> Option<&[T]> {
-        match self {
-            ConvolutionPlan::Product(plan, _) => plan.weights.bias.as_deref(),
-            ConvolutionPlan::Depthwise(weights) => weights.bias.as_deref(),
         }
     }
 
@@ -162,6 +139,25 @@ impl<T: Element> ConvolutionPlan<T> {
     }
 }
 
+impl<T: Element> WeightSource<T> for ConvolutionPlan<T> {
+    fn weight(&self, group: usize, row: usize, tap: usize) -> T {
+        match self {
+            ConvolutionPlan::Product(plan, _) => plan.weights.packed.weight(group, row, tap),
+            ConvolutionPlan::Depthwise(weights) => {
+                let taps = weights.group[0] * weights.window.len();
+                weights.taps[(group * weights.group[1] + row) * taps + tap]
+            }
+        }
+    }
+
+    fn bias(&self) -> Option<Vec<T>> {
+        match self {
+            ConvolutionPlan::Product(plan, _) => plan.weights.bias.clone(),
+            ConvolutionPlan::Depthwise(weights) => weights.bias.clone(),
+        }
+    }
+}
+
 /// The stage of either plan.
 pub(crate) type ConvolutionStage<'a, T> = Either<ImplicitGemm<'a, T>, Depthwise<'a, T>>;
 
@@ -178,7 +174,7 @@ impl<T: Element> ProductPlan<T> {
     }
 
     /// With a weight for each group, row of it, tap and block of taps, where there is one.
-    fn from_product(
+    pub(super) fn from_product(
         Product { panels, window }: Product,
         isa: Isa,
         groups: usize,
@@ -194,7 +190,7 @@ impl<T: Element> ProductPlan<T> {
         &self.weights
     }
 
-    fn stage_at<'a>(
+    pub(super) fn stage_at<'a>(
         &'a self,
         step: [usize; 2],
         origin: [isize; 2],
@@ -205,156 +201,5 @@ impl<T: Element> ProductPlan<T> {
         let product = implicit_gemm::Product { weights: &self.weights, activation, lanes, woven: Woven::NOT };
         let skip_zeros = mode == PaddingMode::Zeros && self.skip_zeros;
         ImplicitGemm { product, sampling: Sampling { window: &self.window, step, origin, mode }, skip_zeros }
-    }
-}
-
-/// A transposed convolution with its weights.
-#[derive(Clone, Debug)]
-pub(crate) struct TransposedPlan<T> {
-    isa: Isa,
-    parts: Parts<T>,
-    bias: Option<Vec<T>>,
-    finite: bool,
-    /// For [`Borders`], where they are needed.
-    borders: Option<Vec<T>>,
-}
-
-/// Columns of phases that are kept in working memory until all are there.
-const MOST_KEPT: usize = 8;
-
-/// Its phases, each with the place of its first output, or all in one.
-#[derive(Clone, Debug)]
-enum Parts<T> {
-    Phases(Vec<([usize; 2], ConvolutionPlan<T>)>),
-    Merged { plan: Box<ProductPlan<T>>, kinds: &'static [Lanes], lead: [usize; 2] },
-}
-
-impl<T: Element> TransposedPlan<T> {
-    pub(crate) fn new(config: &Conv2d, isa: Isa, weight: ArrayView4<'_, T>, bias: Option<Vec<T>>) -> Self {
-        let taps = config.kernel[0] * config.kernel[1];
-        let (groups, rows) = (config.groups, config.out_channels / config.groups);
-        let in_channels = config.in_channels / config.groups;
-        let weight = weight.as_standard_layout();
-        let weight = weight.as_slice().expect("standard layout");
-        // Weight of an input channel of a group, an output channel of it, and a position in the flipped kernel.
-        let at = |group: usize, channel: usize, row: usize, position: usize| {
-            weight[((group * in_channels + channel) * rows + row) * taps + taps - 1 - position]
-        };
-        let parts = match choose::transposed(config, TileShape::of::<T>(isa)) {
-            Recipe::Phases(phases) => {
-                let plan = |phase: Phase| {
-                    let len = phase.positions.len();
-                    let of_phase =
-                        |group: usize, row: usize, tap: usize| at(group, tap / len, row, phase.positions[tap % len]);
-                    (phase.place, ConvolutionPlan::of_recipe(phase.recipe, config, isa, bias.clone(), of_phase))
-                };
-                Parts::Phases(phases.into_iter().map(plan).collect())
-            }
-            Recipe::Merged(Merged { product, kinds, lead, positions }) => {
-                let (len, width, [_, columns]) = (product.window.len(), positions[1].len(), config.stride);
-                let count = config.stride[0] * columns;
-                let of_row = |group: usize, row: usize, tap: usize, block: usize| {
-                    let (channel, tap, phase) = (tap / len, tap % len, row % count);
-                    let position = positions[0][tap / width][phase / columns]? * config.kernel[1]
-                        + positions[1][tap % width][phase % columns]?;
-                    let here = (channel * taps + position) / SUMMATION_BLOCK == block;
-                    here.then(|| at(group, channel, row / count, position))
-                };
-                let bias = bias.as_ref().map(|bias| bias.iter().flat_map(|&bias| repeat_n(bias, count)).collect());
-                Parts::Merged {
-                    plan: Box::new(ProductPlan::from_product(product, isa, groups, bias, of_row)),
-                    kinds,
-                    lead,
-                }
-            }
-            recipe => unreachable!("not a transposed convolution: {recipe:?}"),
-        };
-        // Every tap belongs to a phase.
-        let finite = match &parts {
-            Parts::Phases(phases) => phases.iter().all(|(_, plan)| plan.finite()),
-            Parts::Merged { plan, .. } => plan.weights.packed.finite(),
-        };
-        let borders = (!finite || config.padding_mode != PaddingMode::Zeros).then(|| {
-            let channels = (0..groups).flat_map(|group| (0..in_channels).map(move |channel| (group, channel)));
-            let columns = channels.flat_map(|(group, channel)| (0..taps).map(move |tap| (group, channel, tap)));
-            columns.flat_map(|(group, channel, tap)| (0..rows).map(move |row| at(group, channel, row, tap))).collect()
-        });
-        TransposedPlan { isa, parts, bias, finite, borders }
-    }
-
-    /// Whether phases are computed in working memory, a row of them at a time: if each has taps, and they are few enough.
-    fn weaves(&self, stride: [usize; 2]) -> bool {
-        match &self.parts {
-            Parts::Phases(phases) => (2..=MOST_KEPT).contains(&stride[1]) && phases.len() == stride[0] * stride[1],
-            Parts::Merged { .. } => false,
-        }
-    }
-
-    /// How the work is cut. `demand` is that of a phase.
-    pub(crate) fn schedule(&self, demand: &Demand, threads: usize) -> Schedule {
-        match &self.parts {
-            Parts::Phases(phases) => match phases.first() {
-                Some((_, plan)) => {
-                    let kept = if self.weaves(demand.phases) { demand.phases[1] } else { 0 };
-                    plan.schedule(&Demand { kept, ..*demand }, threads)
-                }
-                None => demand.schedule(threads),
-            },
-            Parts::Merged { plan, kinds, lead } => {
-                let (panels, count) = (plan.weights.packed.panels(), demand.phases[0] * demand.phases[1]);
-                let total = demand.units.total * count;
-                let size = if panels.total == total { panels.size } else { panels.total };
-                let merged = Demand {
-                    kinds,
-                    lead: *lead,
-                    units: Chunks { total, size },
-                    channels_per_group: panels.total,
-                    taps: Taps { kernel: plan.window.kernel(), ..demand.taps },
-                    ..*demand
-                };
-                let schedule = merged.schedule(threads);
-                let units = Chunks { total: demand.units.total, size: (size / count).min(demand.units.total) };
-                Schedule { units, ..schedule }
-            }
-        }
-    }
-
-    /// The stage for inputs of the problem's size.
-    pub(crate) fn stage<'a>(
-        &'a self,
-        config: &Conv2d,
-        problem: &'a Problem,
-        activation: &'a Activation<T>,
-        lanes: Lanes,
-    ) -> Transposed<'a, T, ConvolutionStage<'a, T>> {
-        let once = Problem { stride: [1, 1], mode: PaddingMode::Zeros, ..*problem };
-        let phases = match &self.parts {
-            Parts::Phases(phases) => {
-                let phase = |(place, plan): &'a ([usize; 2], ConvolutionPlan<T>)| {
-                    (*place, plan.stage_at(&once, [0, 0], &Activation::None, lanes))
-                };
-                let stages = phases.iter().map(phase);
-                if self.weaves(problem.stride) {
-                    Phases::Rows(stages.map(|(_, stage)| stage).collect())
-                } else {
-                    Phases::Each(stages.collect())
-                }
-            }
-            Parts::Merged { plan, lead, .. } => {
-                let stage = plan.stage_at([1, 1], [0, 0], PaddingMode::Zeros, &Activation::None, lanes);
-                Phases::Woven(stage, *lead)
-            }
-        };
-        let bias = self.bias.as_deref();
-        let borders = self.borders.as_deref().map(|weights| Borders {
-            isa: self.isa,
-            problem,
-            kernel: config.kernel,
-            dilation: config.dilation,
-            weights,
-            bias,
-            finite: self.finite,
-        });
-        Transposed { isa: self.isa, phases, stride: problem.stride, bias, activation, borders }
     }
 }

@@ -9,10 +9,13 @@
 pub(crate) mod choose;
 pub(crate) mod layer;
 pub(crate) mod lower;
+mod others;
 pub(crate) mod recipe;
 pub(crate) mod schedule;
 pub(crate) mod spectra;
 pub(crate) mod tiles;
+mod transposed;
 
 pub(crate) use layer::LayerPlan;
-pub(crate) use lower::{ConvolutionPlan, ProductPlan, TransposedPlan};
+pub(crate) use lower::{ConvolutionPlan, ProductPlan};
+pub(crate) use transposed::TransposedPlan;

@@ -22,16 +22,50 @@ pub(crate) struct Phase {
     pub(crate) recipe: Recipe,
 }
 
-/// All phases of a transposed convolution as output channels of one product.
+/// All phases of a transposed convolution as the output channels of one convolution of stride 1: for each of its channels the rows of phases, and
+/// in each the columns of phases.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Merged {
-    /// Its rows are output channels, in each the rows of phases, in each the columns of phases.
-    pub(crate) product: Product,
-    pub(crate) kinds: &'static [Lanes],
+pub(crate) struct Joined {
+    /// Rows and columns of phases.
+    pub(crate) phases: [usize; 2],
     /// Rows and columns of the first pixel's outputs that lie before the output.
     pub(crate) lead: [usize; 2],
-    /// For rows and columns of taps of the window: the position in the flipped kernel that it has in each phase, if any.
+    /// Where rows and columns of taps read, relative to the pixel; ascending.
+    pub(crate) offsets: [Vec<isize>; 2],
+    /// For each of them, the position in the flipped kernel that it has in each phase, if any.
     pub(crate) positions: [Vec<Vec<Option<usize>>>; 2],
+}
+
+impl Joined {
+    /// Outputs of a pixel.
+    pub(crate) fn count(&self) -> usize {
+        self.phases[0] * self.phases[1]
+    }
+
+    /// Rows and columns of taps.
+    pub(crate) fn kernel(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.offsets[axis].len())
+    }
+
+    /// Whether each phase has all taps.
+    pub(crate) fn alike(&self) -> bool {
+        self.positions.iter().flatten().flatten().all(Option::is_some)
+    }
+
+    /// Row and column in the flipped kernel that a tap has in a phase, if any.
+    pub(crate) fn position(&self, tap: usize, phase: usize) -> Option<[usize; 2]> {
+        let [row, column] = [tap / self.offsets[1].len(), tap % self.offsets[1].len()];
+        let [high, wide] = [phase / self.phases[1], phase % self.phases[1]];
+        Some([self.positions[0][row][high]?, self.positions[1][column][wide]?])
+    }
+}
+
+/// A product for all phases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Merged {
+    pub(crate) product: Product,
+    pub(crate) kinds: &'static [Lanes],
+    pub(crate) joined: Joined,
 }
 
 /// How an operation is computed.

@@ -330,7 +330,7 @@ impl Demand {
     }
 
     /// Rows and columns of the largest phase.
-    fn phase_sizes(&self) -> [usize; 2] {
+    pub(in crate::plan) fn phase_sizes(&self) -> [usize; 2] {
         [0, 1].map(|axis| (self.output[axis] + self.lead[axis]).div_ceil(self.phases[axis]))
     }
 

@@ -47,7 +47,8 @@ struct Cut {
 
 impl<'a> Tiles<'a> {
     pub(super) fn new(demand: &'a Demand, tiling: Tiling) -> Self {
-        let tiles = [0, 1].map(|axis| demand.output[axis].div_ceil(tiling.outputs[axis]));
+        let pixels = demand.phase_sizes();
+        let tiles = [0, 1].map(|axis| pixels[axis].div_ceil(tiling.outputs[axis]));
         Tiles { demand, tiling, tiles }
     }
 

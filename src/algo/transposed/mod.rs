@@ -16,6 +16,7 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, s};
 
 use crate::activation::Activation;
 use crate::algo::implicit_gemm::ImplicitGemm;
+use crate::algo::winograd::Winograd;
 use crate::algo::woven::{Weave, Woven};
 use crate::algo::{Extent, Region, Stage, activate};
 use crate::element::Element;
@@ -35,7 +36,7 @@ pub(crate) struct AxisPhase {
 impl AxisPhase {
     /// The phases that any tap reaches, of an output before which `crop` positions are left out, by place.
     pub(crate) fn reached(kernel: usize, stride: usize, dilation: usize, crop: usize) -> Vec<AxisPhase> {
-        let place_of = |tap: usize| (tap * dilation % stride + stride - crop % stride) % stride;
+        let place_of = |tap: usize| Self::place_of(tap, stride, dilation, crop);
         let places: BTreeSet<usize> = (0..kernel).map(place_of).collect();
         let phase = |place: usize| {
             let ahead = ((place + crop) / stride) as isize;
@@ -45,6 +46,43 @@ impl AxisPhase {
         };
         places.into_iter().map(phase).collect()
     }
+
+    /// The place of the phase that a tap reaches.
+    pub(crate) fn place_of(tap: usize, stride: usize, dilation: usize, crop: usize) -> usize {
+        (tap * dilation % stride + stride - crop % stride) % stride
+    }
+}
+
+/// A convolution whose channels are the phases of each channel, and which weaves them itself.
+pub(crate) enum Joint<'a, T> {
+    Product(ImplicitGemm<'a, T>),
+    Winograd(Winograd<'a, T>),
+}
+
+impl<T: Element> Joint<'_, T> {
+    fn scratch_len(&self, extent: Extent) -> usize {
+        match self {
+            Joint::Product(stage) => stage.scratch_len(extent),
+            Joint::Winograd(stage) => stage.scratch_len(extent),
+        }
+    }
+
+    fn run(
+        &self,
+        woven: Woven,
+        input: ArrayView3<'_, T>,
+        region: &Region,
+        output: ArrayViewMut3<'_, T>,
+        scratch: Scratch<'_, T>,
+    ) {
+        match *self {
+            Joint::Product(mut stage) => {
+                stage.product.woven = woven;
+                stage.run(input, region, output, scratch);
+            }
+            Joint::Winograd(stage) => Winograd { woven, ..stage }.run(input, region, output, scratch),
+        }
+    }
 }
 
 /// The phases, as stages.
@@ -53,9 +91,8 @@ pub(crate) enum Phases<'a, T, S> {
     Each(Vec<([usize; 2], S)>),
     /// One for each, computed in working memory a row at a time and woven to rows of outputs.
     Rows(Vec<S>),
-    /// One for all, whose channels are the phases of each channel, and which weaves them itself. So many rows and columns of its first pixel's
-    /// outputs lie before the output.
-    Woven(ImplicitGemm<'a, T>, [usize; 2]),
+    /// One for all. So many rows and columns of its first pixel's outputs lie before the output.
+    Woven(Joint<'a, T>, [usize; 2]),
 }
 
 /// The composite.
@@ -153,9 +190,8 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
                     columns: along(1, &region.columns),
                 };
                 let lead = [0, 1].map(|axis| (ahead[axis] + lead[axis]) % self.stride[axis]);
-                let mut stage = *stage;
-                stage.product.woven = Woven { phases: self.stride, lead };
-                stage.run(input, &region, output.view_mut(), scratch.reborrow());
+                let woven = Woven { phases: self.stride, lead };
+                stage.run(woven, input, &region, output.view_mut(), scratch.reborrow());
             }
         }
         if let Some(borders) = &self.borders {

@@ -95,6 +95,8 @@ pub(crate) struct Winograd<'a, T> {
     /// Input position of the first window.
     pub(crate) origin: [isize; 2],
     pub(crate) mode: PaddingMode,
+    /// A pixel's outputs are its channels, one after the other.
+    pub(crate) woven: Woven,
 }
 
 /// How the working memory of a region is used, in elements.
@@ -189,7 +191,7 @@ impl<T: Element> Stage<T> for Winograd<'_, T> {
         let Weights { isa, group: [ins, outs], .. } = *self.weights;
         let mut rest = output;
         for (group, channels) in by_group(region.channels.clone(), outs) {
-            let (output, others) = rest.split_at(Axis(0), channels.len());
+            let (output, others) = rest.split_at(Axis(0), channels.len() / self.woven.count());
             rest = others;
             let image = input.slice_axis_move(Axis(0), Slice::from(group * ins..(group + 1) * ins));
             let layout = Layout::new(self.weights, [region.rows.len(), region.columns.len()], channels.len());
@@ -197,7 +199,8 @@ impl<T: Element> Stage<T> for Winograd<'_, T> {
             let first = [region.rows.start, region.columns.start];
             let origin = [0, 1].map(|axis| first[axis] as isize + self.origin[axis]);
             let memory = job.evaluate(ChannelsLast::new(image, self.mode), origin, &mut *scratch.elements);
-            match DirectRows::new(output) {
+            let direct = if self.woven == Woven::NOT { DirectRows::new(output) } else { Err(output) };
+            match direct {
                 Ok(mut rows) => {
                     job.run(&mut rows, memory);
                     rows.activate(isa, self.activation, channels.start);
@@ -205,7 +208,7 @@ impl<T: Element> Stage<T> for Winograd<'_, T> {
                 Err(output) => {
                     let rows = memory.staged;
                     let (size, first_channel, activation) = (layout.size, channels.start, self.activation);
-                    let staged = StagedRows { rows, size, woven: Woven::NOT, output, first_channel, isa, activation };
+                    let staged = StagedRows { rows, size, woven: self.woven, output, first_channel, isa, activation };
                     job.run(&mut PassingRows(staged), Memory { staged: &mut [], ..memory });
                 }
             }
