@@ -30,6 +30,9 @@ pub enum Algorithm {
     GemmPixels,
     /// An implicit matrix product whose vectors hold output channels: for floats on an instruction set with vectors.
     GemmChannels,
+    /// As [`GemmChannels`](Self::GemmChannels), with the pixels of each tile copied together first: for many output channels, where the taps of a
+    /// pixel lie far apart, as in pointwise convolution.
+    GemmGathered,
     /// Winograd's minimal filtering, with tiles of so many rows and columns of outputs: fewer multiplications, for floats on an instruction
     /// set with vectors.
     Winograd([usize; 2]),
@@ -39,7 +42,8 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Those that sum in the exact order.
-    pub const EXACT: [Algorithm; 3] = [Algorithm::Direct, Algorithm::GemmPixels, Algorithm::GemmChannels];
+    pub const EXACT: [Algorithm; 4] =
+        [Algorithm::Direct, Algorithm::GemmPixels, Algorithm::GemmChannels, Algorithm::GemmGathered];
 }
 
 impl fmt::Display for Algorithm {
@@ -48,6 +52,7 @@ impl fmt::Display for Algorithm {
             Algorithm::Direct => f.write_str("direct"),
             Algorithm::GemmPixels => f.write_str("gemm-pixels"),
             Algorithm::GemmChannels => f.write_str("gemm-channels"),
+            Algorithm::GemmGathered => f.write_str("gemm-gathered"),
             Algorithm::Winograd([rows, columns]) => write!(f, "winograd-{rows}x{columns}"),
             Algorithm::Fft => f.write_str("fft"),
         }

@@ -99,7 +99,8 @@ impl<'a, T: Element> Product<'a, T> {
     /// Elements of working memory for a region whose pixels take `packed` elements in each block.
     pub(crate) fn scratch_len(&self, packed: usize, extent: Extent) -> usize {
         let channels = extent.channels.min(self.weights.packed.panels().total);
-        packed + self.sums_len(channels, extent.pixels()) + self.staged_len(channels, extent.pixels())
+        let pixels = extent.pixels();
+        packed + self.gathered_len(pixels) + self.sums_len(channels, pixels) + self.staged_len(channels, pixels)
     }
 
     /// Whether a region has channels of more than one group; their lists of taps are then the same.
@@ -109,8 +110,18 @@ impl<'a, T: Element> Product<'a, T> {
 
     /// Elements that hold rows of output, in whole vectors: those of a panel if they are asked for once.
     fn staged_len(&self, channels: usize, pixels: usize) -> usize {
-        let rows = if self.lanes == Lanes::Channels { MAX_PANEL_ROWS } else { STAGED_ROWS };
+        let rows = if self.lanes == Lanes::Pixels { STAGED_ROWS } else { MAX_PANEL_ROWS };
         (channels.min(rows) * pixels).next_multiple_of(SPARE)
+    }
+
+    fn gathered_len(&self, pixels: usize) -> usize {
+        let packed = &self.weights.packed;
+        let shape = TileShape::of::<T>(self.weights.isa);
+        if self.lanes == Lanes::Gathered {
+            shape.gathered_len(packed.panels().total, pixels, packed.most_taps())
+        } else {
+            0
+        }
     }
 
     fn sums_len(&self, channels: usize, pixels: usize) -> usize {
@@ -191,7 +202,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
         let (panels, size) = (weights.packed.panels(), self.size);
         let pixels = size[0] * size[1];
         let (memory, mut scratch) = scratch.split(self.product.staged_len(self.channels.len(), pixels));
-        if lanes == Lanes::Channels {
+        if lanes != Lanes::Pixels {
             let first_channel = self.channels.start;
             let mut rows = PassingRows(StagedRows {
                 rows: memory,
@@ -225,7 +236,8 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
 
     /// Working memory for so many channels and pixels.
     fn memory<'m>(&self, channels: usize, pixels: usize, scratch: Scratch<'m, T>) -> Memory<'m, T> {
-        let (sums, packed) = scratch.elements.split_at_mut(self.product.sums_len(channels, pixels));
-        Memory { packed, sums, lists: scratch.lists }
+        let (sums, rest) = scratch.elements.split_at_mut(self.product.sums_len(channels, pixels));
+        let (gathered, packed) = rest.split_at_mut(self.product.gathered_len(pixels));
+        Memory { packed, gathered, sums, lists: scratch.lists }
     }
 }

@@ -6,7 +6,7 @@ use crate::activation::Activation;
 use crate::algo::activate;
 use crate::algo::woven::{Weave, Woven};
 use crate::element::Element;
-use crate::gemm::{MAX_PANEL_ROWS, Rows};
+use crate::gemm::{MAX_ROWS, Rows};
 use crate::simd::Isa;
 
 /// An output whose pixels, in each channel, are one run of memory.
@@ -39,7 +39,7 @@ impl<'a, T: Element> DirectRows<'a, T> {
 impl<T: Element> Rows<T> for DirectRows<'_, T> {
     fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
         let mut chosen = self.view.slice_axis_mut(Axis(0), Slice::from(first..first + count));
-        let mut rows: [&mut [T]; MAX_PANEL_ROWS] = core::array::from_fn(|_| Default::default());
+        let mut rows: [&mut [T]; MAX_ROWS] = core::array::from_fn(|_| Default::default());
         for (place, row) in rows.iter_mut().zip(chosen.outer_iter_mut()) {
             *place = row.into_slice().expect("checked by new");
         }
@@ -78,7 +78,7 @@ impl<T: Element> StagedRows<'_, '_, '_, T> {
 
     /// Some rows of the memory.
     fn take(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
-        let mut rows: [&mut [T]; MAX_PANEL_ROWS] = core::array::from_fn(|_| Default::default());
+        let mut rows: [&mut [T]; MAX_ROWS] = core::array::from_fn(|_| Default::default());
         let pixels = self.size[0] * self.size[1];
         let pixels = self.rows[first * pixels..].chunks_exact_mut(pixels);
         rows.iter_mut().zip(pixels).for_each(|(place, row)| *place = row);

@@ -1,5 +1,6 @@
 //! The sizes of what is worked on at a time.
 
+use super::MAX_ROWS;
 use crate::algorithm::Algorithm;
 use crate::element::Element;
 use crate::kernels::{channel_tile, pixel_tile};
@@ -10,11 +11,17 @@ use crate::simd::{Isa, Kernel, Simd};
 /// instruction set.
 pub(crate) const SPARE: usize = 16;
 
+/// What small tiles wait for pixels that are not in the first-level cache, in multiply-adds. Measured with `cargo bench --bench layers`.
+const WAIT: usize = 3;
+
+/// Bytes of a region where vectors are wide.
+const REGION_BYTES: usize = 512 << 10;
+
 /// Multiply-adds that a tap of a tile takes at least: with fewer each would wait for the one before it.
 const LATENCY: usize = 8;
 /// Instructions of a tap beside its multiply-adds and what they load, and how many of all run in a cycle (two multiply-adds do). Measured
 /// with `cargo bench --bench layers`.
-const LOOP: usize = 18;
+const LOOP: usize = 8;
 const PER_CYCLE: usize = 5;
 
 /// What the lanes of a register tile are.
@@ -22,6 +29,8 @@ const PER_CYCLE: usize = 5;
 pub(crate) enum Lanes {
     /// Output channels: [`channel_tile`].
     Channels,
+    /// Output channels, with the pixels of each tile gathered: [`gather`](crate::kernels::gather).
+    Gathered,
     /// Pixels: [`pixel_tile`].
     Pixels,
 }
@@ -31,6 +40,7 @@ impl Lanes {
     pub(crate) fn algorithm(self) -> Algorithm {
         match self {
             Lanes::Channels => Algorithm::GemmChannels,
+            Lanes::Gathered => Algorithm::GemmGathered,
             Lanes::Pixels => Algorithm::GemmPixels,
         }
     }
@@ -38,7 +48,7 @@ impl Lanes {
     /// How far apart in packed memory pixels lie that are `step` apart in the image: with channels as lanes pixels are read one by one, so
     /// that any distance is as good as none.
     pub(crate) fn pixel_step(self, step: usize) -> usize {
-        if self == Lanes::Channels { step } else { 1 }
+        if self == Lanes::Pixels { 1 } else { step }
     }
 }
 
@@ -53,6 +63,11 @@ pub(crate) struct TileShape {
     rows: usize,
     /// Whether there are tiles with channels as lanes, or any but the simplest.
     pub(crate) channel_tiles: bool,
+    /// Whether tiles with channels as lanes leave out pixels that see padding.
+    pub(crate) clips: bool,
+    /// Elements of working memory that a region may take: they stay in the second-level cache along with what streams through it. That has 1 MiB or more
+    /// on machines with vectors of 64 bytes, and 512 KiB on others.
+    pub(crate) region: usize,
 }
 
 impl TileShape {
@@ -69,6 +84,9 @@ impl TileShape {
                     registers: S::REGISTERS,
                     rows: S::TILE_ROWS,
                     channel_tiles: S::CHANNEL_TILES,
+                    clips: S::CLIPS,
+                    region: if S::LANES * size_of::<T>() >= 64 { REGION_BYTES } else { REGION_BYTES / 2 }
+                        / size_of::<T>(),
                 }
             }
         }
@@ -77,12 +95,18 @@ impl TileShape {
 
     /// The kinds of tiles that there are.
     pub(crate) fn kinds(self) -> &'static [Lanes] {
-        if self.channel_tiles { &[Lanes::Channels, Lanes::Pixels] } else { &[Lanes::Pixels] }
+        if self.channel_tiles { &[Lanes::Channels, Lanes::Gathered, Lanes::Pixels] } else { &[Lanes::Pixels] }
     }
 
     /// So many output channels in weight panels.
     pub(crate) fn panels(self, channels: usize) -> Chunks {
         Chunks { total: channels, size: self.panel }
+    }
+
+    /// Weight panels that go through the tiles together. With pixels as lanes those of a tile are read again for each few output channels, so that
+    /// the more there are, the less of them comes from beyond the first-level cache.
+    pub(crate) fn panels_together(self, lanes: Lanes) -> usize {
+        if lanes == Lanes::Pixels { MAX_ROWS / self.panel } else { 1 }
     }
 
     /// Runs, and pixels of each at most, of the tiles that cover runs of so many pixels `step` apart, for weights with so many
@@ -91,6 +115,7 @@ impl TileShape {
         let rows = channels.min(self.panel);
         match lanes {
             Lanes::Channels => channel_tile::tile_of_runs(self.registers, rows.div_ceil(self.lanes), run, step),
+            Lanes::Gathered => (1, channel_tile::most_in_run(self.registers, rows.div_ceil(self.lanes)).min(run)),
             Lanes::Pixels => {
                 let rows = pixel_tile::tile_rows(self.rows, rows);
                 (1, self.lanes * pixel_tile::most_vectors(self.registers, rows))
@@ -107,7 +132,7 @@ impl TileShape {
             (rows * vectors).max(LATENCY).max(instructions * 2 / PER_CYCLE)
         };
         match lanes {
-            Lanes::Channels => {
+            Lanes::Channels | Lanes::Gathered => {
                 let of_panels = |pixels: usize| {
                     let (whole, rest) = (channels / self.panel, (channels % self.panel).div_ceil(self.lanes));
                     let last = if rest > 0 { tile(pixels, rest) } else { 0 };
@@ -143,8 +168,30 @@ impl TileShape {
     /// Elements that the sums of some channels and pixels take, and what may be read behind them.
     pub(crate) fn sums_len(self, lanes: Lanes, channels: usize, pixels: usize) -> usize {
         match lanes {
-            Lanes::Channels => self.padded(channels) * pixels + self.lanes * self.panel,
+            Lanes::Channels | Lanes::Gathered => self.padded(channels) * pixels + self.lanes * self.panel,
             Lanes::Pixels => 0,
         }
+    }
+
+    /// Elements from one tile of gathered pixels to the next, for so many output channels and pixels in all.
+    pub(crate) fn gathered_tile(self, channels: usize, pixels: usize, taps: usize) -> usize {
+        let (_, most) = self.tile_of_runs(Lanes::Gathered, channels, pixels, 1);
+        most * taps + SPARE
+    }
+
+    /// Elements that gathered pixels take.
+    pub(crate) fn gathered_len(self, channels: usize, pixels: usize, taps: usize) -> usize {
+        let (_, most) = self.tile_of_runs(Lanes::Gathered, channels, pixels, 1);
+        pixels.div_ceil(most) * self.gathered_tile(channels, pixels, taps)
+    }
+
+    /// Vectors of output channels in a weight panel.
+    pub(crate) fn panel_vectors(self) -> usize {
+        self.panel / self.lanes
+    }
+
+    /// Multiply-adds that a tile waits for a tap whose pixels lie far from those of the tap before. Larger tiles have enough to do meanwhile.
+    pub(crate) fn wait(self) -> usize {
+        if self.registers > 16 { 0 } else { WAIT }
     }
 }

@@ -18,9 +18,11 @@ use core::ops::Range;
 
 use crate::element::Element;
 use crate::kernels::channel_tile::{Ahead, MultiplyChannels};
+use crate::kernels::gather::Gather;
 use crate::kernels::pixel_tile::MultiplyPixels;
-use crate::kernels::tile::{Block, Clip, Tap, Tile};
+use crate::kernels::tile::{Block, Clip, Tile};
 use crate::parts::even_part;
+use crate::simd::taps::{Tap, TapLists};
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
 pub(crate) use weights::PackedWeights;
@@ -87,6 +89,9 @@ pub(crate) trait Rows<T> {
 /// Most rows in a weight panel, of any instruction set.
 pub(crate) const MAX_PANEL_ROWS: usize = 32;
 
+/// Most rows that are asked for at once: those of several panels where pixels are lanes.
+pub(crate) const MAX_ROWS: usize = 64;
+
 /// What a [`Gemm`] notes down on its way; kept from call to call for its memory's sake.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lists {
@@ -97,9 +102,11 @@ pub(crate) struct Lists {
     /// The taps of a channel that each sight has, one after the other, and where each ends.
     seen: Vec<Seen>,
     seen_ends: Vec<usize>,
-    /// The taps of a block, or of all blocks, that each sight has, and where each ends.
-    taps: Vec<Tap>,
-    ends: Vec<u32>,
+    /// The taps of a block, or of all blocks, that each sight has.
+    taps: TapLists<Clip>,
+    /// Where pixels are gathered: the taps of a block as they lie then, and the pixels as they lie before, if not one behind the other.
+    gathered: TapLists<Clip>,
+    places: Vec<u32>,
     /// Whether they are kept for products with further groups of channels, for all blocks.
     keep: bool,
     /// Whether they are those of a product with another group of channels.
@@ -125,8 +132,14 @@ impl Lists {
         fn of<E>(list: &Vec<E>) -> usize {
             list.capacity() * size_of::<E>()
         }
-        let numbers = of(&self.offsets) + of(&self.seen_ends) + of(&self.ends);
-        of(&self.tiles) + of(&self.sights) + of(&self.seen) + of(&self.taps) + numbers
+        let numbers = of(&self.offsets) + of(&self.seen_ends);
+        of(&self.tiles)
+            + of(&self.sights)
+            + of(&self.seen)
+            + self.taps.bytes()
+            + self.gathered.bytes()
+            + of(&self.places)
+            + numbers
     }
 
     /// Where the first pixel under each tap of some channels lies.
@@ -143,8 +156,10 @@ impl Lists {
 
 /// Working memory of a [`Gemm`].
 pub(crate) struct Memory<'a, T> {
-    /// For [`Packed`].
+    /// For what the source packs.
     pub(crate) packed: &'a mut [T],
+    /// For gathered pixels.
+    pub(crate) gathered: &'a mut [T],
     /// With channels as lanes an element for each pixel and channel, in whole vectors.
     pub(crate) sums: &'a mut [T],
     pub(crate) lists: &'a mut Lists,
@@ -166,8 +181,8 @@ pub(crate) struct Gemm<'a, T, P> {
 impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// Computes all pixels. Row 0 of `output` is the first row of the first panel.
     pub(crate) fn run(&self, output: &mut impl Rows<T>, memory: Memory<'_, T>) {
-        let Memory { packed: scratch, sums, lists } = memory;
-        let zeros = [T::ZERO; MAX_PANEL_ROWS];
+        let Memory { packed: scratch, gathered, sums, lists } = memory;
+        let zeros = [T::ZERO; MAX_ROWS];
         let panels = self.weights.panels();
         let first_row = panels.range(self.panels.clone()).start;
         let shape = TileShape::of::<T>(self.isa);
@@ -190,23 +205,31 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 }
             };
             if !filled {
-                self.list_taps(taps, lists);
+                self.list_taps(taps.clone(), lists);
             }
-            let first_list = if lists.keep { index * lists.sights.len() } else { 0 };
-            for panel in self.panels.clone() {
-                let rows = panels.range(panel..panel + 1);
+            let mut first_list = if lists.keep { index * lists.sights.len() } else { 0 };
+            let (mut memory, mut step) = (memory, runs.step);
+            if self.lanes == Lanes::Gathered {
+                self.gather(memory, pixels, (taps.len(), first_list), gathered, lists);
+                (memory, step, first_list) = (&*gathered, 1, 0);
+            }
+            let of_block = if self.lanes == Lanes::Gathered { &lists.gathered } else { &lists.taps };
+            let mut panel = self.panels.start;
+            while panel < self.panels.end {
+                let together = panel..(panel + shape.panels_together(self.lanes)).min(self.panels.end);
+                let rows = panels.range(together.clone());
                 let (first, rows) = (rows.start - first_row, rows.len());
                 let block = Block {
-                    weights: self.weights.panel(self.group, index, panel),
-                    rows: rows as u32,
+                    weights: self.weights.consecutive(self.group, index, together.clone()),
+                    rows: panels.size.min(rows) as u32,
+                    depth: taps.len() as u32,
                     masks: self.weights.masks(index),
                     pixels: memory,
                     run: runs.len as u32,
                     pitch: runs.pitch as u32,
-                    step: runs.step as u32,
+                    step: step as u32,
                     tiles: &lists.tiles,
-                    taps: &lists.taps,
-                    ends: &lists.ends,
+                    taps: of_block,
                     first_list,
                     bias: match (index, self.bias) {
                         (0, Some(bias)) => Some(&bias[first..first + rows]),
@@ -218,11 +241,11 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     Lanes::Pixels => output.with_rows(first, rows, |rows| {
                         T::launch(self.isa, MultiplyPixels { block, rows });
                     }),
-                    Lanes::Channels => {
+                    Lanes::Channels | Lanes::Gathered => {
                         let sums = &mut sums[shape.padded(first) * pixels..];
                         let next = self.weights.panel_after(self.group, index, panel, &self.panels);
                         let ahead = match in_place {
-                            Some(_) if panel == self.panels.start => Ahead::Pixels,
+                            Some(_) if panel == self.panels.start && self.lanes == Lanes::Channels => Ahead::Pixels,
                             _ => Ahead::Weights(next.unwrap_or(block.weights)),
                         };
                         let mut multiply = |rows: &mut [&mut [T]]| {
@@ -235,18 +258,39 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         }
                     }
                 }
+                panel = together.end;
             }
         }
     }
 
     /// Cuts the runs of pixels into tiles, and notes what each sees.
-    fn lay_tiles(&self, runs: Runs, shape: TileShape, Lists { tiles, sights, taps, ends, .. }: &mut Lists) {
+    fn lay_tiles(&self, runs: Runs, shape: TileShape, Lists { tiles, sights, taps, places, .. }: &mut Lists) {
         let Runs { count, len, pitch, step } = runs;
         tiles.clear();
         sights.clear();
         taps.clear();
-        ends.clear();
-        let (together, most) = shape.tile_of_runs(self.lanes, self.weights.panels().total, len, step);
+        let channels = self.weights.panels().total;
+        if self.lanes == Lanes::Gathered {
+            let pixels = count * len;
+            let (_, most) = shape.tile_of_runs(self.lanes, channels, pixels, 1);
+            let tile_pitch = shape.gathered_tile(channels, pixels, self.weights.most_taps());
+            let parts = pixels.div_ceil(most);
+            sights.push(None);
+            tiles.extend((0..parts).map(|part| {
+                let pixels = even_part(pixels, parts, part);
+                let (place, pixel) = ((part * tile_pitch) as u32, pixels.start as u32);
+                Tile { place, pixel, len: pixels.len() as u16, runs: 1, taps: 0 }
+            }));
+            places.clear();
+            if step != 1 || count > 1 {
+                let columns = (0..len).map(|column| column * step);
+                places.extend(
+                    (0..count).flat_map(|run| columns.clone().map(move |column| (run * pitch + column) as u32)),
+                );
+            }
+            return;
+        }
+        let (together, most) = shape.tile_of_runs(self.lanes, channels, len, step);
         let parts = len.div_ceil(most);
         let mut run = 0;
         while run < count {
@@ -254,10 +298,13 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             let runs = if run + together <= count { together } else { 1 };
             for part in 0..parts {
                 let pixels = match self.lanes {
-                    Lanes::Channels => even_part(len, parts, part),
+                    Lanes::Channels | Lanes::Gathered => even_part(len, parts, part),
                     Lanes::Pixels => part * most..len.min((part + 1) * most),
                 };
-                let sight = self.source.sight(run..run + runs, pixels.clone());
+                let mut sight = self.source.sight(run..run + runs, pixels.clone());
+                if let Some(sight) = sight.as_mut().filter(|_| self.lanes == Lanes::Pixels || !shape.clips) {
+                    sight.whole = sight.columns.clone();
+                }
                 let list = sights.iter().rposition(|seen| *seen == sight).unwrap_or_else(|| {
                     sights.push(sight);
                     sights.len() - 1
@@ -272,6 +319,16 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             }
             run += runs;
         }
+    }
+
+    /// Gathers the pixels of a block of so many taps, which are those of a list.
+    fn gather(&self, pixels: &[T], count: usize, (taps, list): (usize, usize), to: &mut [T], lists: &mut Lists) {
+        let Lists { tiles, taps: before, gathered, places, .. } = lists;
+        let (_, slot) = TileShape::of::<T>(self.isa).tile_of_runs(self.lanes, self.weights.panels().total, count, 1);
+        gathered.clear();
+        gathered.extend((0..taps).map(|tap| Tap::new((tap * slot) as u32, tap as u16, Clip::Nothing)));
+        gathered.end();
+        T::launch(self.isa, Gather { pixels, taps: before, list, count, places, tiles, slot, to });
     }
 
     /// Lists the taps of a channel, for each sight.
@@ -292,10 +349,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// Lists the taps of a block, for each sight.
     fn list_taps(&self, block: Range<usize>, lists: &mut Lists) {
-        let Lists { offsets, seen, seen_ends, taps, ends, keep, .. } = lists;
+        let Lists { offsets, seen, seen_ends, taps, keep, .. } = lists;
         if !*keep {
             taps.clear();
-            ends.clear();
         }
         let (len, distance) = (offsets.len(), self.source.distance());
         let first_channel = block.start / len;
@@ -312,13 +368,12 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 } else {
                     seen
                 };
-                taps.extend(seen.iter().map(|seen| Tap {
-                    pixels: seen.offset + at as u32,
-                    weight: (first + seen.number - block.start) as u16,
-                    clip: seen.clip,
+                taps.extend(seen.iter().map(|seen| {
+                    let number = first + seen.number - block.start;
+                    Tap::new(seen.offset + at as u32, number as u16, seen.clip)
                 }));
             }
-            ends.push(taps.len() as u32);
+            taps.end();
         }
     }
 }

@@ -100,9 +100,14 @@ impl<T: Element> PackedWeights<T> {
 
     /// `[tap][row]` of one panel in one block, and at least [`SPARE`] elements behind it.
     pub(crate) fn panel(&self, group: usize, block: usize, panel: usize) -> &[T] {
+        self.consecutive(group, block, panel..panel + 1)
+    }
+
+    /// `[panel][tap][row]` of some panels in one block, and at least [`SPARE`] elements behind them.
+    pub(crate) fn consecutive(&self, group: usize, block: usize, panels: Range<usize>) -> &[T] {
         let taps = self.blocks[block].len();
         let of_group = self.before[self.blocks.len()];
-        let rows = self.panels.range(panel..panel + 1);
+        let rows = self.panels.range(panels);
         let before = (group * of_group + self.before[block]) * self.panels.total + rows.start * taps;
         &self.data.elements()[before..before + taps * rows.len() + SPARE]
     }
@@ -116,6 +121,11 @@ impl<T: Element> PackedWeights<T> {
         } else {
             None
         }
+    }
+
+    /// Taps of the largest block.
+    pub(crate) fn most_taps(&self) -> usize {
+        self.blocks.iter().map(ExactSizeIterator::len).max().unwrap_or(0)
     }
 
     /// The rows that each tap of a block has, or nothing if all have all.

@@ -13,6 +13,7 @@
 
 use super::tile::{Block, Clip};
 use super::transpose::transpose;
+use crate::simd::taps::Operand;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times the pixels of a block.
@@ -42,6 +43,12 @@ pub(crate) const fn most_pixels(registers: usize, vectors: usize) -> usize {
 
 /// Most pixels that a tile takes of one run.
 const MOST_IN_RUN: usize = 14;
+
+/// Most pixels of a tile that has so many vectors of channels and one run.
+pub(crate) const fn most_in_run(registers: usize, vectors: usize) -> usize {
+    let most = most_pixels(registers, vectors);
+    if most < MOST_IN_RUN { most } else { MOST_IN_RUN }
+}
 
 /// Pixels as far apart as the block says.
 const ANY_STEP: usize = 0;
@@ -116,7 +123,10 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
             let Some(row) = self.rows.first() else { continue };
             // The sums of all pixels before the next tile's first are there, or of those before the runs that it is a part of.
             let next = self.block.tiles.get(index + 1);
-            let ready = next.map_or(row.len(), |tile| tile.pixel as usize / run * run);
+            let ready = next.map_or(row.len(), |tile| match tile.runs {
+                1 => tile.pixel as usize,
+                _ => tile.pixel as usize / run * run,
+            });
             while turned + S::LANES <= ready || (next.is_none() && turned < ready) {
                 transpose::<T, S, V>(simd, self.sums, self.rows, turned);
                 turned += S::LANES;
@@ -174,31 +184,31 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
     fn multiply<S: Simd<T>>(&self, simd: S) -> [[S::Vector; V]; N] {
         let (block, index) = (self.block, self.index);
         let tile = &block.tiles[index];
-        let (taps, pixels) = (block.taps_of(tile), &block.pixels[tile.place as usize..]);
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
-        // Per tap: `next` moves on by `step`, and a tap's own place counts as far as the mask lets it.
-        let (ahead, mut next, step, mask) = match self.ahead {
+        let pitch = block.pitch as usize;
+        let reach = (N / P - 1) * pitch + (P - 1) * pixel_step + 1;
+        let ahead = match self.ahead {
             Ahead::Weights(weights) => {
                 let tiles = block.tiles.len();
-                let share = &weights[weights.len() * index / tiles..weights.len() * (index + 1) / tiles];
-                (share, 0, share.len().div_ceil(taps.len().max(1)), 0)
+                let mut next = weights.len() * index / tiles;
+                while next < weights.len() * (index + 1) / tiles {
+                    simd.prefetch(weights, next);
+                    next += 64 / size_of::<T>();
+                }
+                false
             }
-            Ahead::Pixels => (pixels, (2 * P - 1) * pixel_step, 0, u32::MAX),
+            Ahead::Pixels => true,
         };
-        let pitch = block.pitch as usize;
+        let operands = block.operands(tile, reach, (block.weights, block.rows as usize, V * S::LANES));
         let mut sums = [[simd.splat(T::ZERO); V]; N];
-        for tap in taps {
-            simd.prefetch(ahead, next + (tap.pixels & mask) as usize);
-            next += step;
-            // Sums of 32-bit numbers that cannot overflow: one comparison is enough to check a range.
-            let at = tap.pixels as usize;
-            let pixels = &pixels[at..at + (N / P - 1) * pitch + (P - 1) * pixel_step + 1];
+        for Operand { pixels, weights, note: clip, .. } in operands {
+            if ahead {
+                simd.prefetch(pixels, (2 * P - 1) * pixel_step);
+            }
             let mut runs = [pixels; 4];
             unroll!(RUN < N / P, at most 4, {
                 runs[RUN] = &pixels[RUN * pitch..][..(P - 1) * pixel_step + 1];
             });
-            let at = tap.weight as usize * block.rows as usize;
-            let weights = &block.weights[at..at + V * S::LANES];
             let mut w = [simd.splat(T::ZERO); V];
             unroll!(VECTOR < V, at most 2, {
                 w[VECTOR] = simd.load(&weights[VECTOR * S::LANES..]);
@@ -215,11 +225,11 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                     });
                 };
             }
-            if tap.clip != Clip::First {
+            if !S::CLIPS || clip != Clip::First {
                 add!(PIXEL where PIXEL.is_multiple_of(P));
             }
             add!(PIXEL where !PIXEL.is_multiple_of(P) && PIXEL % P < P - 1);
-            if P > 1 && tap.clip != Clip::Last {
+            if P > 1 && (!S::CLIPS || clip != Clip::Last) {
                 add!(PIXEL where PIXEL % P == P - 1);
             }
         }

@@ -10,20 +10,24 @@
 //! One accumulator chain per output element, taps in order: the order of summation is the contract,
 //! and many outputs side by side hide the latency of the multiply-add. The fewer the channels, the more vectors of pixels.
 
-use super::tile::{Block, Tap};
+use super::tile::{Block, Clip};
+use crate::simd::taps::{Operand, Operands};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
-/// One weight panel times the pixels of a block, added to rows of the output.
+/// Some weight panels times the pixels of a block, added to rows of the output.
 pub(crate) struct MultiplyPixels<'a, 'r, T> {
     pub(crate) block: Block<'a, T>,
-    /// One row for each channel of the panel.
+    /// One row for each channel of the panels.
     pub(crate) rows: &'a mut [&'r mut [T]],
 }
 
-/// Most vectors of pixels in a tile of so many rows.
+/// Most vectors of pixels in a tile of so many rows: one register is for a weight, and with one more to spare the compiler spills none.
 pub(crate) const fn most_vectors(registers: usize, rows: usize) -> usize {
-    let fitting = (registers - 1) / (rows + 1);
-    if fitting < MOST_VECTORS { fitting } else { MOST_VECTORS }
+    match registers.saturating_sub(2) / (rows + 1) {
+        0 => 1,
+        fitting if fitting < MOST_VECTORS => fitting,
+        _ => MOST_VECTORS,
+    }
 }
 
 /// More vectors would save no loads worth having.
@@ -39,12 +43,13 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
-        let rows = self.block.rows as usize;
-        let most = tile_rows(S::TILE_ROWS, rows);
+        let (all, of_panel) = (self.rows.len(), self.block.rows as usize);
         for index in 0..self.block.tiles.len() {
             let mut first = 0;
-            while first < rows {
-                let rows = most.min(rows - first);
+            while first < all {
+                // The rows from the first on that are of its panel.
+                let panel = of_panel.min(all - first / of_panel * of_panel);
+                let rows = tile_rows(S::TILE_ROWS, panel).min(panel - first % of_panel);
                 macro_rules! by_rows {
                     ($($rows:literal)*) => {
                         match rows {
@@ -68,7 +73,8 @@ impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
             ($($vectors:literal)*) => {
                 match vectors {
                     $($vectors if $vectors <= most_vectors(S::REGISTERS, R) => {
-                        self.run_tile::<S, R, $vectors>(simd, index, first)
+                        let MultiplyPixels { block, rows } = self;
+                        simd.call(OneTile::<T, R, $vectors> { block, index, first, rows });
                     })*
                     vectors => unreachable!("no tile of {R} rows and {vectors} vectors"),
                 }
@@ -76,18 +82,34 @@ impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
         }
         by_vectors!(1 2 3 4 5 6);
     }
+}
+
+/// A tile of `R` rows of the panel, from the `first` on, by `V` vectors of pixels.
+struct OneTile<'a, 's, 'r, T, const R: usize, const V: usize> {
+    block: &'s Block<'a, T>,
+    index: usize,
+    first: usize,
+    rows: &'s mut [&'r mut [T]],
+}
+
+impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_, '_, T, R, V> {
+    type Output = ();
 
     #[inline(always)]
-    fn run_tile<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, index: usize, first: usize) {
-        let block = self.block;
+    fn run<S: Simd<T>>(self, simd: S) {
+        let OneTile { block, index, first, rows } = self;
         let tile = &block.tiles[index];
-        let (pixels, taps) = (&block.pixels[tile.place as usize..], block.taps_of(tile));
+        let (panel, in_panel) = (first / block.rows as usize, first % block.rows as usize);
+        let before = panel * block.rows as usize;
+        let weights = &block.weights[before * block.depth as usize + in_panel..];
+        let stride = (block.rows as usize).min(rows.len() - before);
+        let operands = block.operands(tile, V * S::LANES, (weights, stride, R));
         let sums = if block.masks.is_empty() {
-            multiply::<T, S, R, V, false>(simd, &block, pixels, taps, first as u32)
+            multiply::<T, S, R, V, false>(simd, operands, &[], first)
         } else {
-            multiply::<T, S, R, V, true>(simd, &block, pixels, taps, first as u32)
+            multiply::<T, S, R, V, true>(simd, operands, block.masks, first)
         };
-        let rows: &mut [&mut [T]; R] = (&mut self.rows[first..first + R]).try_into().expect("as many rows");
+        let rows: &mut [&mut [T]; R] = (&mut rows[first..first + R]).try_into().expect("as many rows");
         let bias = block.bias.map(|bias| &bias[first..first + R]);
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
         unroll!(ROW < R, {
@@ -119,20 +141,14 @@ impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
 #[inline(always)]
 fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MASKED: bool>(
     simd: S,
-    block: &Block<'_, T>,
-    pixels: &[T],
-    taps: &[Tap],
-    first: u32,
+    operands: Operands<'_, T, Clip>,
+    masks: &[u32],
+    first: usize,
 ) -> [[S::Vector; V]; R] {
     let mut sums = [[simd.splat(T::ZERO); V]; R];
-    for tap in taps {
-        // Sums of 32-bit numbers that cannot overflow: one comparison is enough to check a range.
-        let at = tap.pixels as usize;
-        let pixels = &pixels[at..at + V * S::LANES];
-        let at = tap.weight as usize * block.rows as usize + first as usize;
-        let weights = &block.weights[at..at + R];
+    for Operand { pixels, weights, number, .. } in operands {
         let all = (1 << R) - 1;
-        let mask = if MASKED { block.masks[tap.weight as usize] >> first & all } else { all };
+        let mask = if MASKED { masks[number] >> first & all } else { all };
         if MASKED && mask == 0 {
             continue;
         }

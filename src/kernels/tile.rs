@@ -1,15 +1,6 @@
 //! What the two register tiles of the matrix product share.
 
-/// A tap in the list of those that a tile's pixels see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tap {
-    /// Where the tap's value for the region's first pixel lies.
-    pub(crate) pixels: u32,
-    /// Its number in the block of taps, hence in the weight panel.
-    pub(crate) weight: u16,
-    /// Which pixels of the tile see nothing but zero under it.
-    pub(crate) clip: Clip,
-}
+use crate::simd::taps::{Operands, TapLists};
 
 /// Pixels of a tile that a tap may leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +29,15 @@ pub(crate) struct Tile {
     pub(crate) taps: u32,
 }
 
-/// The operands of one weight panel and one block of taps.
+/// The operands of one weight panel, or several, and one block of taps.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a, T> {
-    /// `[taps][rows]`, with a vector's length to spare.
+    /// `[panel][taps][rows]`, with a vector's length to spare.
     pub(crate) weights: &'a [T],
-    /// Output channels of the panel.
+    /// Output channels of a panel. The last of several may have fewer.
     pub(crate) rows: u32,
+    /// Taps that a panel has.
+    pub(crate) depth: u32,
     /// Which rows have each tap, one bit for each; nothing if all have all. Only tiles with pixels as lanes look at it.
     pub(crate) masks: &'a [u32],
     /// Tap `t` of a pixel lies at `t.pixels` + the pixel's place; behind the last one is room to read a vector.
@@ -55,10 +48,8 @@ pub(crate) struct Block<'a, T> {
     /// Elements from one pixel of a run to the next. With pixels as lanes it is 1.
     pub(crate) step: u32,
     pub(crate) tiles: &'a [Tile],
-    /// The lists of taps, one behind the other.
-    pub(crate) taps: &'a [Tap],
-    /// Where each list ends.
-    pub(crate) ends: &'a [u32],
+    /// The lists of taps.
+    pub(crate) taps: &'a TapLists<Clip>,
     /// Number of the block's first list.
     pub(crate) first_list: usize,
     /// What the sums are added to in the first block: a number for each row. In further blocks they are added to what is there.
@@ -66,11 +57,15 @@ pub(crate) struct Block<'a, T> {
 }
 
 impl<'a, T> Block<'a, T> {
-    /// The taps that a tile sees.
+    /// The operands of the taps that a tile sees: of each `reach` pixels from the tile's first on, and `width` of its `rows` weights.
     #[inline(always)]
-    pub(crate) fn taps_of(&self, tile: &Tile) -> &'a [Tap] {
-        let list = self.first_list + tile.taps as usize;
-        let start = if list == 0 { 0 } else { self.ends[list - 1] };
-        &self.taps[start as usize..self.ends[list] as usize]
+    pub(crate) fn operands(
+        &self,
+        tile: &Tile,
+        reach: usize,
+        (weights, rows, width): (&'a [T], usize, usize),
+    ) -> Operands<'a, T, Clip> {
+        let pixels = (&self.pixels[tile.place as usize..], reach);
+        self.taps.operands(self.first_list + tile.taps as usize, pixels, (weights, rows, width))
     }
 }

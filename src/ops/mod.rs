@@ -20,7 +20,7 @@ use crate::error::{Axis, Error};
 use crate::gemm::blocking::TileShape;
 use crate::geometry::{Problem, gcd};
 use crate::parts::Chunks;
-use crate::plan::schedule::{Demand, Taps, plane_memory, region_memory};
+use crate::plan::schedule::{Demand, Taps, plane_memory};
 use crate::scratch::Workspace;
 use crate::simd::Isa;
 use engine::{AnyLayer, Job};
@@ -213,7 +213,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         taps,
         shape,
         element_bytes: size_of::<T>(),
-        memory: region_memory::<T>(),
+        memory: shape.region,
         plane_memory: plane_memory::<T>(),
         pixel_limit: usize::MAX,
         macs: macs.saturating_mul(problem.batch as u64),

@@ -5,6 +5,7 @@
 //! ```text
 //! multiply   for each tile and tap: its multiply-adds, at least their latency, at least what it loads
 //! pack       PACK_ROW for each row of a channel that the region sees, PACK for each vector of it
+//! gather     where pixels are gathered: GATHER for each tile and tap; where they could be and are not, what a small tile waits
 //! sample     where taps sample: WEIGH for each position, SHOW for each vector of the image around them, SAMPLE for each vector of samples
 //! weights    LOAD for each vector
 //! sums       ADD for each vector and block of taps
@@ -26,6 +27,9 @@ const PACK_ROW: usize = 24;
 const PACK: usize = 8;
 /// And where pixels a stride apart come to lie next to each other.
 const PACK_STRIDED: usize = 16;
+/// Gathering a tap's pixels for a tile, from one place or from several.
+const GATHER: usize = 8;
+const GATHER_STRIDED: usize = 16;
 /// Working out where a tap samples for a pixel, copying a row of pixels and each of them with a vector of channels to where they are sampled,
 /// and a vector of samples. Measured with `cargo bench --bench layers`.
 const WEIGH: usize = 6;
@@ -49,8 +53,6 @@ const STAGE: usize = 16;
 const PLANE: usize = 5;
 /// Multiply-adds below which a hand-over to another thread costs more than it gains.
 const SERIAL_MACS: u64 = 200_000;
-/// Bytes of working memory that a region may take: they stay in a second-level cache of 1 MiB along with what streams through it.
-const REGION_BYTES: usize = 512 << 10;
 /// Bytes that a region may see of a channel that is convolved for itself.
 const PLANE_BYTES: usize = 256 << 10;
 
@@ -144,11 +146,6 @@ pub(crate) struct Demand {
     pub(crate) pixel_limit: usize,
     /// Multiply-adds of the batch.
     pub(crate) macs: u64,
-}
-
-/// Elements of working memory that a region may take.
-pub(crate) const fn region_memory<T>() -> usize {
-    REGION_BYTES / size_of::<T>()
 }
 
 /// Elements that a region may see of a channel that is convolved for itself.
@@ -322,11 +319,16 @@ impl Demand {
             Some(_) => {
                 (taps.count().min(SUMMATION_BLOCK) + POSITION * taps.kernel[0] * taps.kernel[1]) * rows * columns
             }
+            None if lanes == Lanes::Gathered && self.unpadded => 0,
             None => taps.channels_per_block() * taps.packed(0, rows) * taps.packed(1, columns),
         };
         let (channels, groups) = self.channels(splits);
+        let gathered = match lanes {
+            Lanes::Gathered => self.shape.gathered_len(channels, rows * columns, taps.count().min(SUMMATION_BLOCK)),
+            Lanes::Channels | Lanes::Pixels => 0,
+        };
         let kept = self.kept * channels * groups;
-        packed + self.shape.sums_len(lanes, channels, rows * columns) + kept * rows * columns
+        packed + gathered + self.shape.sums_len(lanes, channels, rows * columns) + kept * rows * columns
     }
 
     /// Rows and columns of the largest phase.
@@ -347,22 +349,34 @@ impl Demand {
         let rounds = (self.batch.max(1) * pieces).div_ceil(threads);
         let (taps, vectors) = (self.taps.count(), channels.div_ceil(self.shape.lanes));
         // Samples lie one behind the other, whatever the region.
-        let linear = self.sampled.is_some() || (self.linear && columns == sizes[1]);
+        let linear = self.sampled.is_some() || lanes == Lanes::Gathered || (self.linear && columns == sizes[1]);
         let runs = if linear { [1, rows * columns] } else { [rows, columns] };
         let out_vectors = runs[0] * runs[1].div_ceil(self.shape.lanes);
         let blocks = taps.div_ceil(SUMMATION_BLOCK);
-        let step = if self.sampled.is_some() { 1 } else { lanes.pixel_step(self.column_step) };
+        let one = self.sampled.is_some() || lanes == Lanes::Gathered;
+        let step = if one { 1 } else { lanes.pixel_step(self.column_step) };
         let pack = match &self.sampled {
             Some(sampled) => self.sample_cost(sampled, [rows, columns]),
+            None if lanes == Lanes::Gathered && self.unpadded => 0,
             None => self.pack_cost([rows, columns], step),
         };
         let of_group = match lanes {
-            Lanes::Channels => {
+            Lanes::Channels | Lanes::Gathered => {
                 rows * columns * (vectors * (blocks * ADD + TURN) + channels * TURN_ALL / self.shape.lanes)
             }
             Lanes::Pixels => out_vectors * channels * blocks * ADD,
         };
-        let multiply = taps * self.shape.tap_cost(lanes, channels, runs, step);
+        let (together, most) = self.shape.tile_of_runs(lanes, channels, runs[1], step);
+        let tiles = runs[0].div_ceil(together) * runs[1].div_ceil(most);
+        let around = match lanes {
+            Lanes::Gathered if self.linear => GATHER,
+            Lanes::Gathered => GATHER_STRIDED,
+            Lanes::Channels if self.taps.kernel[1] == 1 && self.sampled.is_none() => {
+                self.shape.wait() * vectors.div_ceil(self.shape.panel_vectors())
+            }
+            _ => 0,
+        };
+        let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
         rounds.saturating_mul(region * groups)
@@ -411,7 +425,7 @@ mod tests {
             sampled: None,
             shape,
             element_bytes: size_of::<f32>(),
-            memory: region_memory::<f32>(),
+            memory: shape.region,
             plane_memory: plane_memory::<f32>(),
             pixel_limit: usize::MAX,
             macs,

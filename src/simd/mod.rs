@@ -13,6 +13,7 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod scalar;
+pub(crate) mod taps;
 #[macro_use]
 mod unroll;
 #[cfg(target_arch = "x86_64")]
@@ -47,6 +48,8 @@ pub trait Simd<T: Copy>: Copy {
     const PANEL_VECTORS: usize;
     /// Whether there are register tiles with channels as lanes.
     const CHANNEL_TILES: bool;
+    /// Whether it pays for a tile with channels as lanes to leave out a pixel that sees zero padding: small tiles wait for their instructions.
+    const CLIPS: bool;
     /// Most rows of a register tile that has pixels as lanes.
     const TILE_ROWS: usize;
     /// A vector.
@@ -265,6 +268,7 @@ macro_rules! vectors {
             const REGISTERS: usize = $registers;
             const PANEL_VECTORS: usize = $panel;
             const CHANNEL_TILES: bool = true;
+            const CLIPS: bool = $registers > 16;
             const TILE_ROWS: usize = $rows;
             type Vector = $vector;
             type Mask = $mask_type;

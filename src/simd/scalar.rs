@@ -17,6 +17,7 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     const PANEL_VECTORS: usize = 1;
     // One kind of tile for eight integer types is enough to compile.
     const CHANNEL_TILES: bool = false;
+    const CLIPS: bool = false;
     const TILE_ROWS: usize = 4;
     type Vector = [T; LANES];
     type Mask = [bool; LANES];

@@ -18,7 +18,7 @@ token!(
 );
 
 vectors!(
-    Avx2, "avx2,fma", f32, __m256, 8, masks __m256i, groups of 4, registers 16, panel 2, rows 4,
+    Avx2, "avx2,fma", f32, __m256, 8, masks __m256i, groups of 4, registers 16, panel 2, rows 6,
     splat _mm256_set1_ps,
     load |from: &[f32]| {
         let from: &[f32; 8] = from.first_chunk().expect("a whole vector");
@@ -73,7 +73,7 @@ vectors!(
 );
 
 vectors!(
-    Avx2, "avx2,fma", f64, __m256d, 4, masks __m256i, groups of 2, registers 16, panel 2, rows 4,
+    Avx2, "avx2,fma", f64, __m256d, 4, masks __m256i, groups of 2, registers 16, panel 2, rows 6,
     splat _mm256_set1_pd,
     load |from: &[f64]| {
         let from: &[f64; 4] = from.first_chunk().expect("a whole vector");

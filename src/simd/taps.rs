@@ -1,0 +1,136 @@
+//! Lists of the places at which kernels read, checked once for a whole list instead of at each access.
+//!
+//! A register tile reads two operands for each tap. Comparing both places with the lengths of what they lie in takes a tenth to a quarter of a
+//! small tile's time, so that a list notes the largest of its places while it is made.
+
+/// What a list says of a tap: where its pixels and its weights lie, and something more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tap<N> {
+    /// Index of its first pixel.
+    pixels: u32,
+    /// Its number among the rows of weights.
+    weight: u16,
+    /// What else is to be known of it.
+    note: N,
+}
+
+impl<N> Tap<N> {
+    pub(crate) const fn new(pixels: u32, weight: u16, note: N) -> Self {
+        Tap { pixels, weight, note }
+    }
+}
+
+/// Lists of taps, one behind the other.
+#[derive(Clone, Debug)]
+pub(crate) struct TapLists<N> {
+    taps: Vec<Tap<N>>,
+    ends: Vec<End>,
+    /// The largest places of the list that is not ended yet.
+    pixels: u32,
+    weight: u16,
+}
+
+/// Where a list ends, and the largest places in it.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    end: usize,
+    pixels: u32,
+    weight: u16,
+}
+
+impl<N> Default for TapLists<N> {
+    fn default() -> Self {
+        TapLists { taps: Vec::new(), ends: Vec::new(), pixels: 0, weight: 0 }
+    }
+}
+
+impl<N: Copy> TapLists<N> {
+    pub(crate) fn clear(&mut self) {
+        self.taps.clear();
+        self.ends.clear();
+        (self.pixels, self.weight) = (0, 0);
+    }
+
+    /// Adds taps to the list that is not ended yet.
+    pub(crate) fn extend(&mut self, taps: impl Iterator<Item = Tap<N>>) {
+        let (mut pixels, mut weight) = (self.pixels, self.weight);
+        self.taps.extend(taps.inspect(|tap| {
+            pixels = pixels.max(tap.pixels);
+            weight = weight.max(tap.weight);
+        }));
+        (self.pixels, self.weight) = (pixels, weight);
+    }
+
+    /// Ends the list: what comes belongs to the next one.
+    pub(crate) fn end(&mut self) {
+        self.ends.push(End { end: self.taps.len(), pixels: self.pixels, weight: self.weight });
+        (self.pixels, self.weight) = (0, 0);
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.taps.capacity() * size_of::<Tap<N>>() + self.ends.capacity() * size_of::<End>()
+    }
+
+    /// The taps of a list, each with the first `reach` of its pixels and the first `width` of its weights, of which it has `rows`: panics where
+    /// a tap would have fewer.
+    #[inline(always)]
+    pub(crate) fn operands<'a, T>(
+        &'a self,
+        list: usize,
+        (pixels, reach): (&'a [T], usize),
+        (weights, rows, width): (&'a [T], usize, usize),
+    ) -> Operands<'a, T, N> {
+        let start = if list == 0 { 0 } else { self.ends[list - 1].end };
+        let last = self.ends[list];
+        let taps = &self.taps[start..last.end];
+        if !taps.is_empty() {
+            let most = last.weight as usize * rows + width;
+            assert!(
+                last.pixels as usize + reach <= pixels.len() && most <= weights.len(),
+                "taps reach beyond the operands"
+            );
+        }
+        Operands { taps: taps.iter(), pixels, reach, weights, rows, width }
+    }
+}
+
+/// The operands of the taps of a list: see [`TapLists::operands`].
+#[derive(Clone)]
+pub(crate) struct Operands<'a, T, N> {
+    taps: core::slice::Iter<'a, Tap<N>>,
+    pixels: &'a [T],
+    reach: usize,
+    weights: &'a [T],
+    rows: usize,
+    width: usize,
+}
+
+/// Those of one.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand<'a, T, N> {
+    pub(crate) pixels: &'a [T],
+    pub(crate) weights: &'a [T],
+    /// The tap's number among the rows of weights.
+    pub(crate) number: usize,
+    pub(crate) note: N,
+}
+
+impl<'a, T, N: Copy> Iterator for Operands<'a, T, N> {
+    type Item = Operand<'a, T, N>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let tap = self.taps.next()?;
+        let (first, number) = (tap.pixels as usize, tap.weight as usize);
+        let first_weight = number * self.rows;
+        // SAFETY: `operands` has checked the largest places of the list, of which these are no larger.
+        let (pixels, weights) = unsafe {
+            (
+                self.pixels.get_unchecked(first..first + self.reach),
+                self.weights.get_unchecked(first_weight..first_weight + self.width),
+            )
+        };
+        Some(Operand { pixels, weights, number, note: tap.note })
+    }
+}
