@@ -106,7 +106,7 @@ fn measure(Case { config, input, .. }: &Case) -> Result<(Algorithm, Vec<(Algorit
 }
 
 fn run() -> Result<bool, Box<dyn Error>> {
-    let (mut threads, mut numerics, mut paths) = (1, Numerics::Exact, Vec::new());
+    let (mut threads, mut numerics, mut all, mut paths) = (1, Numerics::Exact, false, Vec::new());
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -114,6 +114,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
             // Cargo says so to every bench.
             Arg::Long("bench") => {}
             Arg::Long("fast") => numerics = Numerics::Fast,
+            Arg::Long("all") => all = true,
             Arg::Value(path) => paths.push(PathBuf::from(path)),
             other => return Err(other.unexpected().into()),
         }
@@ -128,6 +129,10 @@ fn run() -> Result<bool, Box<dyn Error>> {
         let (chosen, times) = measure(case)?;
         let of = |wanted| times.iter().find(|(algorithm, _)| *algorithm == wanted).map_or(f64::INFINITY, |t| t.1);
         let (fastest, least) = times.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).ok_or("no algorithm")?;
+        if all {
+            let times: Vec<String> = times.iter().map(|(way, time)| format!("{way} {:.4}", time * 1e3)).collect();
+            println!("{}: {chosen}; in ms {}", case.name, times.join(", "));
+        }
         if of(chosen) > MARGIN * least {
             behind += 1;
             println!(

@@ -30,9 +30,11 @@ pub enum Algorithm {
     GemmPixels,
     /// An implicit matrix product whose vectors hold output channels: for floats on an instruction set with vectors.
     GemmChannels,
-    /// As [`GemmChannels`](Self::GemmChannels), with the pixels of each tile copied together first: for many output channels, where the taps of a
-    /// pixel lie far apart, as in pointwise convolution.
-    GemmGathered,
+    /// As [`GemmPixels`](Self::GemmPixels), with the pixels of each register tile copied together first: for many output channels, where the taps of
+    /// a pixel lie far apart, as in pointwise convolution.
+    GatheredPixels,
+    /// As [`GemmChannels`](Self::GemmChannels), with the pixels copied together.
+    GatheredChannels,
     /// Winograd's minimal filtering, with tiles of so many rows and columns of outputs: fewer multiplications, for floats on an instruction
     /// set with vectors.
     Winograd([usize; 2]),
@@ -42,8 +44,13 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Those that sum in the exact order.
-    pub const EXACT: [Algorithm; 4] =
-        [Algorithm::Direct, Algorithm::GemmPixels, Algorithm::GemmChannels, Algorithm::GemmGathered];
+    pub const EXACT: [Algorithm; 5] = [
+        Algorithm::Direct,
+        Algorithm::GemmPixels,
+        Algorithm::GemmChannels,
+        Algorithm::GatheredPixels,
+        Algorithm::GatheredChannels,
+    ];
 }
 
 impl fmt::Display for Algorithm {
@@ -52,7 +59,8 @@ impl fmt::Display for Algorithm {
             Algorithm::Direct => f.write_str("direct"),
             Algorithm::GemmPixels => f.write_str("gemm-pixels"),
             Algorithm::GemmChannels => f.write_str("gemm-channels"),
-            Algorithm::GemmGathered => f.write_str("gemm-gathered"),
+            Algorithm::GatheredPixels => f.write_str("gathered-pixels"),
+            Algorithm::GatheredChannels => f.write_str("gathered-channels"),
             Algorithm::Winograd([rows, columns]) => write!(f, "winograd-{rows}x{columns}"),
             Algorithm::Fft => f.write_str("fft"),
         }

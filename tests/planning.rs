@@ -28,9 +28,12 @@ fn dense_layers_are_products() {
     let channels = [
         choice::<f32>(Conv2d::new(64, 64, 3).padding(1), [56, 56]),
         choice::<f32>(Conv2d::new(512, 512, 3).padding(1), [7, 7]),
-        choice::<f64>(Conv2d::pointwise(512, 2048), [7, 7]),
     ];
-    assert_eq!(channels, [Algorithm::GemmChannels; 3]);
+    assert_eq!(channels, [Algorithm::GemmChannels; 2]);
+    // Channels in any case; the tiles of AVX2 are too small to wait for pixels that lie far apart.
+    let pointwise = choice::<f64>(Conv2d::pointwise(512, 2048), [7, 7]);
+    let small = Isa::best().name() == "avx2";
+    assert_eq!(pointwise, if small { Algorithm::GatheredChannels } else { Algorithm::GemmChannels });
     // Two of a vector's lanes would be channels.
     assert_eq!(choice::<f32>(Conv2d::pointwise(64, 2), [256, 256]), Algorithm::GemmPixels);
     assert_eq!(choice::<i32>(Conv2d::new(64, 64, 3).padding(1), [56, 56]), Algorithm::GemmPixels);

@@ -110,15 +110,15 @@ impl<'a, T: Element> Product<'a, T> {
 
     /// Elements that hold rows of output, in whole vectors: those of a panel if they are asked for once.
     fn staged_len(&self, channels: usize, pixels: usize) -> usize {
-        let rows = if self.lanes == Lanes::Pixels { STAGED_ROWS } else { MAX_PANEL_ROWS };
+        let rows = if self.lanes.are_pixels() { STAGED_ROWS } else { MAX_PANEL_ROWS };
         (channels.min(rows) * pixels).next_multiple_of(SPARE)
     }
 
     fn gathered_len(&self, pixels: usize) -> usize {
         let packed = &self.weights.packed;
         let shape = TileShape::of::<T>(self.weights.isa);
-        if self.lanes == Lanes::Gathered {
-            shape.gathered_len(packed.panels().total, pixels, packed.most_taps())
+        if self.lanes.gathered() {
+            shape.gathered_len(self.lanes, packed.panels().total, pixels, packed.most_taps())
         } else {
             0
         }
@@ -202,7 +202,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
         let (panels, size) = (weights.packed.panels(), self.size);
         let pixels = size[0] * size[1];
         let (memory, mut scratch) = scratch.split(self.product.staged_len(self.channels.len(), pixels));
-        if lanes != Lanes::Pixels {
+        if !lanes.are_pixels() {
             let first_channel = self.channels.start;
             let mut rows = PassingRows(StagedRows {
                 rows: memory,

@@ -1,18 +1,20 @@
 //! The sizes of what is worked on at a time.
 
+use core::ops::Range;
+
 use super::MAX_ROWS;
 use crate::algorithm::Algorithm;
 use crate::element::Element;
 use crate::kernels::{channel_tile, pixel_tile};
-use crate::parts::Chunks;
+use crate::parts::{Chunks, even_part};
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Elements behind the pixels of a tap, and behind a weight panel, that may be read but count for nothing: a vector of any
 /// instruction set.
 pub(crate) const SPARE: usize = 16;
 
-/// What small tiles wait for pixels that are not in the first-level cache, in multiply-adds. Measured with `cargo bench --bench layers`.
-const WAIT: usize = 3;
+/// What small tiles wait for pixels that are not in the first-level cache, in multiply-adds. Measured with `cargo bench --bench planner`.
+const WAIT: usize = 4;
 
 /// Bytes of a region where vectors are wide.
 const REGION_BYTES: usize = 512 << 10;
@@ -29,10 +31,12 @@ const PER_CYCLE: usize = 5;
 pub(crate) enum Lanes {
     /// Output channels: [`channel_tile`].
     Channels,
-    /// Output channels, with the pixels of each tile gathered: [`gather`](crate::kernels::gather).
-    Gathered,
     /// Pixels: [`pixel_tile`].
     Pixels,
+    /// Output channels, with the pixels of each tile gathered: [`gather`](crate::kernels::gather).
+    GatheredChannels,
+    /// Pixels, gathered.
+    GatheredPixels,
 }
 
 impl Lanes {
@@ -40,8 +44,26 @@ impl Lanes {
     pub(crate) fn algorithm(self) -> Algorithm {
         match self {
             Lanes::Channels => Algorithm::GemmChannels,
-            Lanes::Gathered => Algorithm::GemmGathered,
             Lanes::Pixels => Algorithm::GemmPixels,
+            Lanes::GatheredChannels => Algorithm::GatheredChannels,
+            Lanes::GatheredPixels => Algorithm::GatheredPixels,
+        }
+    }
+
+    pub(crate) fn are_pixels(self) -> bool {
+        matches!(self, Lanes::Pixels | Lanes::GatheredPixels)
+    }
+
+    pub(crate) fn gathered(self) -> bool {
+        matches!(self, Lanes::GatheredChannels | Lanes::GatheredPixels)
+    }
+
+    /// One of the tiles of `most` pixels at most that cover a run: in whole vectors, or of the same size.
+    pub(crate) fn part(self, run: usize, most: usize, part: usize) -> Range<usize> {
+        if self.are_pixels() {
+            part * most..run.min((part + 1) * most)
+        } else {
+            even_part(run, run.div_ceil(most), part)
         }
     }
 
@@ -95,7 +117,11 @@ impl TileShape {
 
     /// The kinds of tiles that there are.
     pub(crate) fn kinds(self) -> &'static [Lanes] {
-        if self.channel_tiles { &[Lanes::Channels, Lanes::Gathered, Lanes::Pixels] } else { &[Lanes::Pixels] }
+        if self.channel_tiles {
+            &[Lanes::Channels, Lanes::Pixels, Lanes::GatheredChannels, Lanes::GatheredPixels]
+        } else {
+            &[Lanes::Pixels]
+        }
     }
 
     /// So many output channels in weight panels.
@@ -106,7 +132,7 @@ impl TileShape {
     /// Weight panels that go through the tiles together. With pixels as lanes those of a tile are read again for each few output channels, so that
     /// the more there are, the less of them comes from beyond the first-level cache.
     pub(crate) fn panels_together(self, lanes: Lanes) -> usize {
-        if lanes == Lanes::Pixels { MAX_ROWS / self.panel } else { 1 }
+        if lanes.are_pixels() { MAX_ROWS / self.panel } else { 1 }
     }
 
     /// Runs, and pixels of each at most, of the tiles that cover runs of so many pixels `step` apart, for weights with so many
@@ -115,12 +141,23 @@ impl TileShape {
         let rows = channels.min(self.panel);
         match lanes {
             Lanes::Channels => channel_tile::tile_of_runs(self.registers, rows.div_ceil(self.lanes), run, step),
-            Lanes::Gathered => (1, channel_tile::most_in_run(self.registers, rows.div_ceil(self.lanes)).min(run)),
-            Lanes::Pixels => {
+            Lanes::GatheredChannels => {
+                (1, channel_tile::most_in_run(self.registers, rows.div_ceil(self.lanes)).min(run))
+            }
+            Lanes::Pixels | Lanes::GatheredPixels => {
                 let rows = pixel_tile::tile_rows(self.rows, rows);
                 (1, self.lanes * pixel_tile::most_vectors(self.registers, rows))
             }
         }
+    }
+
+    /// Pixels at the begin of each run that go by two runs.
+    pub(crate) fn lead(self, lanes: Lanes, channels: usize, run: usize, step: usize) -> usize {
+        if lanes != Lanes::Channels {
+            return 0;
+        }
+        let (_, most) = self.tile_of_runs(lanes, channels, run, step);
+        channel_tile::lead(most, LATENCY.div_ceil(channels.min(self.panel).div_ceil(self.lanes)), run)
     }
 
     /// Multiply-adds of vectors that a tap costs for some runs of pixels and all channels of a group. Tiles that are too small to be busy
@@ -132,7 +169,7 @@ impl TileShape {
             (rows * vectors).max(LATENCY).max(instructions * 2 / PER_CYCLE)
         };
         match lanes {
-            Lanes::Channels | Lanes::Gathered => {
+            Lanes::Channels | Lanes::GatheredChannels => {
                 let of_panels = |pixels: usize| {
                     let (whole, rest) = (channels / self.panel, (channels % self.panel).div_ceil(self.lanes));
                     let last = if rest > 0 { tile(pixels, rest) } else { 0 };
@@ -145,11 +182,14 @@ impl TileShape {
                     let more = if more > 0 { more * of_panels(runs * (run / parts + 1)) } else { 0 };
                     less * of_panels(runs * (run / parts)) + more
                 };
+                let lead = self.lead(lanes, channels, run, step);
+                let of_pair = of_panels(2 * lead) + 2 * of_panels(run - lead);
+                let (together, of_together) = if lead > 0 { (2, of_pair) } else { (together, of_parts(together)) };
                 let rest = runs % together;
                 let rest = if rest > 0 { rest * of_parts(1) } else { 0 };
-                runs / together * of_parts(together) + rest
+                runs / together * of_together + rest
             }
-            Lanes::Pixels => {
+            Lanes::Pixels | Lanes::GatheredPixels => {
                 let rows = pixel_tile::tile_rows(self.rows, channels.min(self.panel));
                 let (whole, rest) = (run / most, (run % most).div_ceil(self.lanes));
                 // A vector of pixels comes from the second-level cache for each tile.
@@ -167,22 +207,19 @@ impl TileShape {
 
     /// Elements that the sums of some channels and pixels take, and what may be read behind them.
     pub(crate) fn sums_len(self, lanes: Lanes, channels: usize, pixels: usize) -> usize {
-        match lanes {
-            Lanes::Channels | Lanes::Gathered => self.padded(channels) * pixels + self.lanes * self.panel,
-            Lanes::Pixels => 0,
-        }
+        if lanes.are_pixels() { 0 } else { self.padded(channels) * pixels + self.lanes * self.panel }
     }
 
     /// Elements from one tile of gathered pixels to the next, for so many output channels and pixels in all.
-    pub(crate) fn gathered_tile(self, channels: usize, pixels: usize, taps: usize) -> usize {
-        let (_, most) = self.tile_of_runs(Lanes::Gathered, channels, pixels, 1);
+    pub(crate) fn gathered_tile(self, lanes: Lanes, channels: usize, pixels: usize, taps: usize) -> usize {
+        let (_, most) = self.tile_of_runs(lanes, channels, pixels, 1);
         most * taps + SPARE
     }
 
     /// Elements that gathered pixels take.
-    pub(crate) fn gathered_len(self, channels: usize, pixels: usize, taps: usize) -> usize {
-        let (_, most) = self.tile_of_runs(Lanes::Gathered, channels, pixels, 1);
-        pixels.div_ceil(most) * self.gathered_tile(channels, pixels, taps)
+    pub(crate) fn gathered_len(self, lanes: Lanes, channels: usize, pixels: usize, taps: usize) -> usize {
+        let (_, most) = self.tile_of_runs(lanes, channels, pixels, 1);
+        pixels.div_ceil(most) * self.gathered_tile(lanes, channels, pixels, taps)
     }
 
     /// Vectors of output channels in a weight panel.
@@ -191,7 +228,12 @@ impl TileShape {
     }
 
     /// Multiply-adds that a tile waits for a tap whose pixels lie far from those of the tap before. Larger tiles have enough to do meanwhile.
-    pub(crate) fn wait(self) -> usize {
-        if self.registers > 16 { 0 } else { WAIT }
+    pub(crate) fn wait(self, lanes: Lanes) -> usize {
+        match self.registers > 16 {
+            true => 0,
+            // A tile of twice as many pixels or more touches as many more lines.
+            false if lanes.are_pixels() => 2 * WAIT,
+            false => WAIT,
+        }
     }
 }

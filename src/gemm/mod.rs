@@ -21,7 +21,6 @@ use crate::kernels::channel_tile::{Ahead, MultiplyChannels};
 use crate::kernels::gather::Gather;
 use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::tile::{Block, Clip, Tile};
-use crate::parts::even_part;
 use crate::simd::taps::{Tap, TapLists};
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
@@ -90,7 +89,7 @@ pub(crate) trait Rows<T> {
 pub(crate) const MAX_PANEL_ROWS: usize = 32;
 
 /// Most rows that are asked for at once: those of several panels where pixels are lanes.
-pub(crate) const MAX_ROWS: usize = 64;
+pub(crate) const MAX_ROWS: usize = 32;
 
 /// What a [`Gemm`] notes down on its way; kept from call to call for its memory's sake.
 #[derive(Clone, Debug, Default)]
@@ -209,11 +208,11 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             }
             let mut first_list = if lists.keep { index * lists.sights.len() } else { 0 };
             let (mut memory, mut step) = (memory, runs.step);
-            if self.lanes == Lanes::Gathered {
+            if self.lanes.gathered() {
                 self.gather(memory, pixels, (taps.len(), first_list), gathered, lists);
                 (memory, step, first_list) = (&*gathered, 1, 0);
             }
-            let of_block = if self.lanes == Lanes::Gathered { &lists.gathered } else { &lists.taps };
+            let of_block = if self.lanes.gathered() { &lists.gathered } else { &lists.taps };
             let mut panel = self.panels.start;
             while panel < self.panels.end {
                 let together = panel..(panel + shape.panels_together(self.lanes)).min(self.panels.end);
@@ -237,16 +236,19 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         _ => None,
                     },
                 };
-                match self.lanes {
-                    Lanes::Pixels => output.with_rows(first, rows, |rows| {
+                match self.lanes.are_pixels() {
+                    true => output.with_rows(first, rows, |rows| {
                         T::launch(self.isa, MultiplyPixels { block, rows });
                     }),
-                    Lanes::Channels | Lanes::Gathered => {
+                    false => {
                         let sums = &mut sums[shape.padded(first) * pixels..];
                         let next = self.weights.panel_after(self.group, index, panel, &self.panels);
                         let ahead = match in_place {
                             Some(_) if panel == self.panels.start && self.lanes == Lanes::Channels => Ahead::Pixels,
-                            _ => Ahead::Weights(next.unwrap_or(block.weights)),
+                            _ => {
+                                let next = next.unwrap_or(block.weights);
+                                Ahead::Weights { next, share: next.len().div_ceil(lists.tiles.len()) }
+                            }
                         };
                         let mut multiply = |rows: &mut [&mut [T]]| {
                             T::launch(self.isa, MultiplyChannels { block, sums: &mut *sums, ahead, rows });
@@ -270,14 +272,14 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         sights.clear();
         taps.clear();
         let channels = self.weights.panels().total;
-        if self.lanes == Lanes::Gathered {
+        if self.lanes.gathered() {
             let pixels = count * len;
             let (_, most) = shape.tile_of_runs(self.lanes, channels, pixels, 1);
-            let tile_pitch = shape.gathered_tile(channels, pixels, self.weights.most_taps());
+            let tile_pitch = shape.gathered_tile(self.lanes, channels, pixels, self.weights.most_taps());
             let parts = pixels.div_ceil(most);
             sights.push(None);
             tiles.extend((0..parts).map(|part| {
-                let pixels = even_part(pixels, parts, part);
+                let pixels = self.lanes.part(pixels, most, part);
                 let (place, pixel) = ((part * tile_pitch) as u32, pixels.start as u32);
                 Tile { place, pixel, len: pixels.len() as u16, runs: 1, taps: 0 }
             }));
@@ -291,32 +293,36 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             return;
         }
         let (together, most) = shape.tile_of_runs(self.lanes, channels, len, step);
-        let parts = len.div_ceil(most);
+        let lead = shape.lead(self.lanes, channels, len, step);
+        let mut add = |run: Range<usize>, pixels: Range<usize>| {
+            let mut sight = self.source.sight(run.clone(), pixels.clone());
+            if let Some(sight) = sight.as_mut().filter(|_| self.lanes.are_pixels() || !shape.clips) {
+                sight.whole = sight.columns.clone();
+            }
+            let list = sights.iter().rposition(|seen| *seen == sight).unwrap_or_else(|| {
+                sights.push(sight);
+                sights.len() - 1
+            });
+            tiles.push(Tile {
+                place: (run.start * pitch + pixels.start * step) as u32,
+                pixel: (run.start * len + pixels.start) as u32,
+                len: pixels.len() as u16,
+                runs: run.len() as u16,
+                taps: list as u32,
+            });
+        };
         let mut run = 0;
         while run < count {
+            if lead > 0 && run + 2 <= count {
+                add(run..run + 2, 0..lead);
+                add(run..run + 1, lead..len);
+                add(run + 1..run + 2, lead..len);
+                run += 2;
+                continue;
+            }
             // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
             let runs = if run + together <= count { together } else { 1 };
-            for part in 0..parts {
-                let pixels = match self.lanes {
-                    Lanes::Channels | Lanes::Gathered => even_part(len, parts, part),
-                    Lanes::Pixels => part * most..len.min((part + 1) * most),
-                };
-                let mut sight = self.source.sight(run..run + runs, pixels.clone());
-                if let Some(sight) = sight.as_mut().filter(|_| self.lanes == Lanes::Pixels || !shape.clips) {
-                    sight.whole = sight.columns.clone();
-                }
-                let list = sights.iter().rposition(|seen| *seen == sight).unwrap_or_else(|| {
-                    sights.push(sight);
-                    sights.len() - 1
-                });
-                tiles.push(Tile {
-                    place: (run * pitch + pixels.start * step) as u32,
-                    pixel: (run * len + pixels.start) as u32,
-                    len: pixels.len() as u16,
-                    runs: runs as u16,
-                    taps: list as u32,
-                });
-            }
+            (0..len.div_ceil(most)).for_each(|part| add(run..run + runs, self.lanes.part(len, most, part)));
             run += runs;
         }
     }

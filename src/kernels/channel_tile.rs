@@ -11,7 +11,7 @@
 //! that a tap sees on padding can be left out. Their sums are kept as `[pixel][channel]` until the last block: then
 //! [`transpose`](super::transpose) turns them.
 
-use super::tile::{Block, Clip};
+use super::tile::{Block, CACHE_LINE, Clip};
 use super::transpose::transpose;
 use crate::simd::taps::Operand;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
@@ -29,8 +29,8 @@ pub(crate) struct MultiplyChannels<'a, 's, 'r, T> {
 /// What to bring into the cache meanwhile.
 #[derive(Clone, Copy)]
 pub(crate) enum Ahead<'a, T> {
-    /// The weights that come next.
-    Weights(&'a [T]),
+    /// The weights that come next, so many for each tile.
+    Weights { next: &'a [T], share: usize },
     /// The pixels of the next tile, which lie where memory has them.
     Pixels,
 }
@@ -69,6 +69,13 @@ pub(crate) fn tile_of_runs(registers: usize, vectors: usize, run: usize, step: u
         _ if run * 2 <= most => (2, run),
         _ => (1, if most < MOST_IN_RUN { most } else { MOST_IN_RUN }),
     }
+}
+
+/// Pixels at the begin of each run that go by two runs: those that would not fill a tile that waits for its own sums, where the others do. `least`
+/// pixels do not wait.
+pub(crate) const fn lead(most: usize, least: usize, run: usize) -> usize {
+    let part = run / run.div_ceil(most);
+    if run > most && part < least && 2 * part <= most && run - part <= most { part } else { 0 }
 }
 
 /// Whether there is such a tile: what there is not is not compiled. Tiles of one vector serve the last panel too where the others have two,
@@ -188,12 +195,11 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let pitch = block.pitch as usize;
         let reach = (N / P - 1) * pitch + (P - 1) * pixel_step + 1;
         let ahead = match self.ahead {
-            Ahead::Weights(weights) => {
-                let tiles = block.tiles.len();
-                let mut next = weights.len() * index / tiles;
-                while next < weights.len() * (index + 1) / tiles {
-                    simd.prefetch(weights, next);
-                    next += 64 / size_of::<T>();
+            Ahead::Weights { next, share } => {
+                let mut at = index * share;
+                while at < ((index + 1) * share).min(next.len()) {
+                    simd.prefetch(next, at);
+                    at += CACHE_LINE / size_of::<T>();
                 }
                 false
             }

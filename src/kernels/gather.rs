@@ -11,6 +11,9 @@ use super::tile::{Clip, Tile};
 use crate::simd::taps::TapLists;
 use crate::simd::{Kernel, Simd};
 
+/// So many taps ahead pixels are asked for.
+const AHEAD: usize = 2;
+
 /// Copies the pixels of all tiles of a block.
 pub(crate) struct Gather<'a, 'g, T> {
     pub(crate) pixels: &'a [T],
@@ -33,8 +36,12 @@ impl<T: Copy> Kernel<T> for Gather<'_, '_, T> {
     fn run<S: Simd<T>>(self, simd: S) {
         let reach = self.places.last().map_or(self.count, |&last| last as usize + 1);
         let taps = self.taps.operands(self.list, (self.pixels, reach), (&[], 0, 0));
+        let mut later = taps.clone().skip(AHEAD);
         for (pixels, number) in taps.map(|operand| operand.pixels).zip(0..) {
+            let next = later.next().map_or(pixels, |operand| operand.pixels);
             for tile in self.tiles {
+                let first = self.places.get(tile.pixel as usize).copied().unwrap_or(tile.pixel);
+                simd.prefetch(next, first as usize);
                 let to = &mut self.to[tile.place as usize + number * self.slot..];
                 let pixel = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
                 if self.places.is_empty() {

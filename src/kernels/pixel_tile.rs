@@ -112,11 +112,12 @@ impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_
         let rows: &mut [&mut [T]; R] = (&mut rows[first..first + R]).try_into().expect("as many rows");
         let bias = block.bias.map(|bias| &bias[first..first + R]);
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
+        let whole = range.len() == V * S::LANES;
         unroll!(ROW < R, {
             let row = &mut rows[ROW][range.clone()];
             unroll!(VECTOR < V, at most 6, {
                 let at = VECTOR * S::LANES;
-                if row.len() >= at + S::LANES {
+                if whole || row.len() >= at + S::LANES {
                     let place = &mut row[at..at + S::LANES];
                     let before = match bias {
                         Some(bias) => simd.splat(bias[ROW]),

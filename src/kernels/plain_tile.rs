@@ -11,6 +11,8 @@
 //! ```
 
 use super::channel_tile::most_pixels;
+use super::tile::CACHE_LINE;
+use crate::simd::taps::Strided;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times some pixels.
@@ -105,19 +107,18 @@ impl<T: Arithmetic, const P: usize, const V: usize> Kernel<T> for OneTile<'_, '_
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         let mut acc = [[simd.splat(T::ZERO); V]; P];
-        let (mut weights, mut pixels, mut channels) = (self.weights, self.pixels, self.channels);
-        let (mut next, step) = (0, self.ahead.len().div_ceil(channels));
+        let (mut pixels, mut channels) = (self.pixels, self.channels);
+        let mut weights = Strided::new(self.weights, self.rows, V * S::LANES, channels);
+        for line in self.ahead.chunks(CACHE_LINE / size_of::<T>()) {
+            simd.prefetch(line, 0);
+        }
         loop {
-            let block = &pixels[..P * S::LANES];
-            for lane in 0..channels.min(S::LANES) {
-                simd.prefetch(self.ahead, next);
-                next += step;
-                let x = &block[lane..lane + (P - 1) * S::LANES + 1];
+            let of_block = Strided::new(pixels, 1, (P - 1) * S::LANES + 1, channels.min(S::LANES));
+            for (x, weights) in of_block.zip(&mut weights) {
                 let mut w = [simd.splat(T::ZERO); V];
                 unroll!(VECTOR < V, at most 2, {
                     w[VECTOR] = simd.load(&weights[VECTOR * S::LANES..]);
                 });
-                weights = &weights[self.rows..];
                 unroll!(PIXEL < P, {
                     let x = simd.splat(x[PIXEL * S::LANES]);
                     unroll!(VECTOR < V, at most 2, {

@@ -2,6 +2,9 @@
 
 use crate::simd::taps::{Operands, TapLists};
 
+/// Bytes of a cache line.
+pub(crate) const CACHE_LINE: usize = 64;
+
 /// Pixels of a tile that a tap may leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]

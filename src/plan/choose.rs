@@ -29,7 +29,8 @@ pub(crate) fn convolution(config: &Conv2d, shape: TileShape, wanted: Option<Algo
         }
         Some(Algorithm::GemmPixels) => &[Lanes::Pixels],
         Some(Algorithm::GemmChannels) => &[Lanes::Channels],
-        Some(Algorithm::GemmGathered) => &[Lanes::Gathered],
+        Some(Algorithm::GatheredPixels) => &[Lanes::GatheredPixels],
+        Some(Algorithm::GatheredChannels) => &[Lanes::GatheredChannels],
         Some(Algorithm::Winograd(_) | Algorithm::Fft) => unreachable!("not one product"),
     };
     if let Some(lanes) = kinds.iter().find(|lanes| !shape.kinds().contains(lanes)) {

@@ -27,9 +27,9 @@ const PACK_ROW: usize = 24;
 const PACK: usize = 8;
 /// And where pixels a stride apart come to lie next to each other.
 const PACK_STRIDED: usize = 16;
-/// Gathering a tap's pixels for a tile, from one place or from several.
-const GATHER: usize = 8;
-const GATHER_STRIDED: usize = 16;
+/// Gathering a tap's pixels for a tile, or each of them where they do not lie one behind the other. Measured with `cargo bench --bench planner`.
+const GATHER: usize = 20;
+const GATHER_STRIDED: usize = 3;
 /// Working out where a tap samples for a pixel, copying a row of pixels and each of them with a vector of channels to where they are sampled,
 /// and a vector of samples. Measured with `cargo bench --bench layers`.
 const WEIGH: usize = 6;
@@ -319,13 +319,13 @@ impl Demand {
             Some(_) => {
                 (taps.count().min(SUMMATION_BLOCK) + POSITION * taps.kernel[0] * taps.kernel[1]) * rows * columns
             }
-            None if lanes == Lanes::Gathered && self.unpadded => 0,
+            None if lanes.gathered() && self.unpadded => 0,
             None => taps.channels_per_block() * taps.packed(0, rows) * taps.packed(1, columns),
         };
         let (channels, groups) = self.channels(splits);
-        let gathered = match lanes {
-            Lanes::Gathered => self.shape.gathered_len(channels, rows * columns, taps.count().min(SUMMATION_BLOCK)),
-            Lanes::Channels | Lanes::Pixels => 0,
+        let gathered = match lanes.gathered() {
+            true => self.shape.gathered_len(lanes, channels, rows * columns, taps.count().min(SUMMATION_BLOCK)),
+            false => 0,
         };
         let kept = self.kept * channels * groups;
         packed + gathered + self.shape.sums_len(lanes, channels, rows * columns) + kept * rows * columns
@@ -349,32 +349,33 @@ impl Demand {
         let rounds = (self.batch.max(1) * pieces).div_ceil(threads);
         let (taps, vectors) = (self.taps.count(), channels.div_ceil(self.shape.lanes));
         // Samples lie one behind the other, whatever the region.
-        let linear = self.sampled.is_some() || lanes == Lanes::Gathered || (self.linear && columns == sizes[1]);
+        let linear = self.sampled.is_some() || lanes.gathered() || (self.linear && columns == sizes[1]);
         let runs = if linear { [1, rows * columns] } else { [rows, columns] };
         let out_vectors = runs[0] * runs[1].div_ceil(self.shape.lanes);
         let blocks = taps.div_ceil(SUMMATION_BLOCK);
-        let one = self.sampled.is_some() || lanes == Lanes::Gathered;
+        let one = self.sampled.is_some() || lanes.gathered();
         let step = if one { 1 } else { lanes.pixel_step(self.column_step) };
         let pack = match &self.sampled {
             Some(sampled) => self.sample_cost(sampled, [rows, columns]),
-            None if lanes == Lanes::Gathered && self.unpadded => 0,
+            None if lanes.gathered() && self.unpadded => 0,
             None => self.pack_cost([rows, columns], step),
         };
-        let of_group = match lanes {
-            Lanes::Channels | Lanes::Gathered => {
-                rows * columns * (vectors * (blocks * ADD + TURN) + channels * TURN_ALL / self.shape.lanes)
-            }
-            Lanes::Pixels => out_vectors * channels * blocks * ADD,
+        let of_group = match lanes.are_pixels() {
+            false => rows * columns * (vectors * (blocks * ADD + TURN) + channels * TURN_ALL / self.shape.lanes),
+            true => out_vectors * channels * blocks * ADD,
         };
         let (together, most) = self.shape.tile_of_runs(lanes, channels, runs[1], step);
         let tiles = runs[0].div_ceil(together) * runs[1].div_ceil(most);
-        let around = match lanes {
-            Lanes::Gathered if self.linear => GATHER,
-            Lanes::Gathered => GATHER_STRIDED,
-            Lanes::Channels if self.taps.kernel[1] == 1 && self.sampled.is_none() => {
-                self.shape.wait() * vectors.div_ceil(self.shape.panel_vectors())
+        let around = if lanes.gathered() {
+            match self.linear && columns == sizes[1] {
+                true if lanes.are_pixels() => GATHER + GATHER / 2,
+                true => GATHER,
+                false => GATHER_STRIDED * most,
             }
-            _ => 0,
+        } else if self.taps.kernel[1] == 1 && self.sampled.is_none() {
+            self.shape.wait(lanes) * vectors.div_ceil(self.shape.panel_vectors())
+        } else {
+            0
         };
         let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };

@@ -134,3 +134,38 @@ impl<'a, T, N: Copy> Iterator for Operands<'a, T, N> {
         Some(Operand { pixels, weights, number, note: tap.note })
     }
 }
+
+/// Runs of as many elements, each a step behind the one before: checked once, when it is made.
+#[derive(Clone)]
+pub(crate) struct Strided<'a, T> {
+    from: &'a [T],
+    at: usize,
+    step: usize,
+    width: usize,
+    left: usize,
+}
+
+impl<'a, T> Strided<'a, T> {
+    /// `count` runs of `width` elements, `step` apart: panics where there are fewer.
+    #[inline(always)]
+    pub(crate) fn new(from: &'a [T], step: usize, width: usize, count: usize) -> Self {
+        assert!(
+            count == 0 || (count - 1).checked_mul(step).is_some_and(|last| last + width <= from.len()),
+            "too few elements"
+        );
+        Strided { from, at: 0, step, width, left: count }
+    }
+}
+
+impl<'a, T> Iterator for Strided<'a, T> {
+    type Item = &'a [T];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a [T]> {
+        self.left = self.left.checked_sub(1)?;
+        // SAFETY: `new` has checked the last run, which is no earlier than this one.
+        let run = unsafe { self.from.get_unchecked(self.at..self.at + self.width) };
+        self.at += self.step;
+        Some(run)
+    }
+}
