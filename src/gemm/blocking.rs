@@ -165,8 +165,11 @@ impl TileShape {
     pub(crate) fn tap_cost(self, lanes: Lanes, channels: usize, [runs, run]: [usize; 2], step: usize) -> usize {
         let (together, most) = self.tile_of_runs(lanes, channels, run, step);
         let tile = |rows: usize, vectors: usize| {
-            let instructions = rows * vectors + rows + vectors + LOOP;
-            (rows * vectors).max(LATENCY).max(instructions * 2 / PER_CYCLE)
+            let loads = rows + vectors;
+            let instructions = rows * vectors + loads + LOOP;
+            // As many loads as multiply-adds, or nearly so, where registers are few: a third of them come late.
+            let loads = if self.registers > 16 { 0 } else { loads * 4 / 3 };
+            (rows * vectors).max(LATENCY).max(instructions * 2 / PER_CYCLE).max(loads)
         };
         match lanes {
             Lanes::Channels | Lanes::GatheredChannels => {

@@ -114,7 +114,8 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
         let column = if self.size[1] < V * S::LANES { column } else { column.min(self.size[1] - V * S::LANES) };
         let mut masks = [[simd.mask(u32::MAX); V]; WIDTH];
         let first = self.origin[1] + (column * STEP) as isize;
-        if first < 0 || first as usize + (V * S::LANES - 1) * STEP + WIDTH > self.image[1] {
+        let masked = first < 0 || first as usize + (V * S::LANES - 1) * STEP + WIDTH > self.image[1];
+        if masked {
             unroll!(COLUMN < WIDTH, at most 8, {
                 unroll!(VECTOR < V, at most 2, {
                     // The lanes that see the image.
@@ -125,21 +126,38 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
                 });
             });
         }
+        if S::FREE_MASKS || masked {
+            self.run_rows::<S, V, true>(simd, [start, end], column, &masks, zeros);
+        } else {
+            self.run_rows::<S, V, false>(simd, [start, end], column, &masks, zeros);
+        }
+    }
+
+    /// With `MASKED` some lanes may see no pixel of the image.
+    #[inline(always)]
+    fn run_rows<S: Simd<T>, const V: usize, const MASKED: bool>(
+        &mut self,
+        simd: S,
+        [start, end]: [usize; 2],
+        column: usize,
+        masks: &[[S::Mask; V]; WIDTH],
+        zeros: &[T; MOST],
+    ) {
         let rows = self.size[0];
         let mut row = start;
         while row < end {
             if rows >= ROWS {
-                self.run_tile::<S, ROWS, V>(simd, row.min(rows - ROWS), column, &masks, zeros);
+                self.run_tile::<S, ROWS, V, MASKED>(simd, row.min(rows - ROWS), column, masks, zeros);
                 row += ROWS;
             } else {
-                self.run_tile::<S, 1, V>(simd, row, column, &masks, zeros);
+                self.run_tile::<S, 1, V, MASKED>(simd, row, column, masks, zeros);
                 row += 1;
             }
         }
     }
 
     #[inline(always)]
-    fn run_tile<S: Simd<T>, const R: usize, const V: usize>(
+    fn run_tile<S: Simd<T>, const R: usize, const V: usize, const MASKED: bool>(
         &mut self,
         simd: S,
         row: usize,
@@ -179,7 +197,7 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
                 unroll!(VECTOR < V, at most 2, {
                     let pixels = &pixels[VECTOR * S::LANES * STEP + COLUMN..];
                     let loaded = if STEP == 1 { simd.load(pixels) } else { simd.load_even(pixels) };
-                    x[VECTOR] = simd.keep(loaded, masks[COLUMN][VECTOR]);
+                    x[VECTOR] = if MASKED { simd.keep(loaded, masks[COLUMN][VECTOR]) } else { loaded };
                 });
                 unroll!(ROW < R, at most 4, {
                     if const { is_seen(INPUT, ROW * STEP, HEIGHT) } {

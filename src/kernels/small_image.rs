@@ -5,9 +5,9 @@
 //! rows fit into a vector it takes both. What is seen behind the end of a row is what is seen before the begin of the next one: zeros.
 //!
 //! ```text
-//! for R vectors of output, one below the other:
+//! for R by V vectors of output:
 //!     for row of the copy under them:           # loaded once for all vectors that see it
-//!         for column of taps: x = row[column..]; acc[r] += weight[r] * x
+//!         for column of taps: x[0..V] = row[column..]; acc[r][0..V] += weight[r] * x[0..V]
 //! ```
 
 use super::copy::store_run;
@@ -18,8 +18,10 @@ use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 const HELD: usize = 2048;
 /// Elements behind it that may be read and written.
 const MARGIN: usize = 128;
-/// Vectors of a tile, one below the other.
+/// Vectors of a tile, one below the other: where it has two side by side, and where it has one and few registers, so that the rows of 7 pixels and
+/// 14 are none too few for the sums to wait for each other.
 const ROWS: usize = 4;
+const ROWS_OF_ONE: usize = 7;
 
 /// Some output channels, with the kernel's size and step, and the elements from one row of a copy to the next.
 pub(crate) struct SmallPlanes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const PITCH: usize>
@@ -181,53 +183,75 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
         let vectors = self.size[0].div_ceil(together);
         let mut column = 0;
         while column < self.size[1] {
-            let mut vector = 0;
-            while vector < vectors {
-                if vectors >= ROWS {
-                    self.run_tile::<S, ROWS>(simd, vector.min(vectors - ROWS), column);
-                    vector += ROWS;
-                } else {
-                    self.run_tile::<S, 1>(simd, vector, column);
-                    vector += 1;
-                }
+            if PITCH > S::LANES && column + S::LANES < self.size[1] {
+                self.run_column::<S, ROWS, 2>(simd, vectors, column);
+                column += 2 * S::LANES;
+            } else if S::REGISTERS <= 16 && vectors >= ROWS_OF_ONE {
+                self.run_column::<S, ROWS_OF_ONE, 1>(simd, vectors, column);
+                column += S::LANES;
+            } else {
+                self.run_column::<S, ROWS, 1>(simd, vectors, column);
+                column += S::LANES;
             }
-            column += S::LANES;
+        }
+    }
+
+    /// All tiles of a column, of `R` vectors if there are so many, else of one.
+    #[inline(always)]
+    fn run_column<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, vectors: usize, column: usize) {
+        let mut vector = 0;
+        while vector < vectors {
+            if vectors >= R {
+                self.run_tile::<S, R, V>(simd, vector.min(vectors - R), column);
+                vector += R;
+            } else {
+                self.run_tile::<S, 1, V>(simd, vector, column);
+                vector += 1;
+            }
         }
     }
 
     #[inline(always)]
-    fn run_tile<S: Simd<T>, const R: usize>(&mut self, simd: S, first: usize, column: usize) {
+    fn run_tile<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, first: usize, column: usize) {
         let together = times(S::LANES, PITCH);
         let weights = &self.weights[..HEIGHT * WIDTH];
-        let mut sums = [simd.splat(T::ZERO); R];
+        let mut sums = [[simd.splat(T::ZERO); V]; R];
         let start = first * together * PITCH + column;
+        let wide = V * S::LANES;
         if STEP == 1 {
             // One vector is so many rows of the copy below the one before.
-            let len = ((R - 1) * together + HEIGHT - 1) * PITCH + S::LANES + WIDTH - 1;
+            let len = ((R - 1) * together + HEIGHT - 1) * PITCH + wide + WIDTH - 1;
             let pixels = &self.held[start..][..len];
             unroll!(INPUT < (R - 1) * 2 + HEIGHT, {
                 if INPUT < (R - 1) * together + HEIGHT {
                     unroll!(COLUMN < WIDTH, at most 8, {
-                        let x = simd.load(&pixels[INPUT * PITCH + COLUMN..]);
-                        unroll!(ROW < R, at most 4, {
+                        let mut x = [simd.splat(T::ZERO); V];
+                        unroll!(VECTOR < V, at most 2, {
+                            x[VECTOR] = simd.load(&pixels[INPUT * PITCH + COLUMN + VECTOR * S::LANES..]);
+                        });
+                        unroll!(ROW < R, at most 8, {
                             if is_seen(INPUT, ROW * together, HEIGHT) {
                                 let weight = simd.splat(weights[(INPUT - ROW * together) * WIDTH + COLUMN]);
-                                sums[ROW] = simd.fma(x, weight, sums[ROW]);
+                                unroll!(VECTOR < V, at most 2, {
+                                    sums[ROW][VECTOR] = simd.fma(x[VECTOR], weight, sums[ROW][VECTOR]);
+                                });
                             }
                         });
                     });
                 }
             });
         } else {
-            let len = ((R - 1) * together + (HEIGHT - 1) / STEP) * PITCH + S::LANES + (WIDTH - 1) / STEP;
+            let len = ((R - 1) * together + (HEIGHT - 1) / STEP) * PITCH + wide + (WIDTH - 1) / STEP;
             unroll!(TAP < HEIGHT * WIDTH, at most 28, {
                 let (row, column) = (TAP / WIDTH, TAP % WIDTH);
                 let place = row % STEP * STEP + column % STEP;
                 let pixels = &self.held[place * self.plane + start..][..len];
                 let weight = simd.splat(weights[TAP]);
-                unroll!(ROW < R, at most 4, {
-                    let x = simd.load(&pixels[(ROW * together + row / STEP) * PITCH + column / STEP..]);
-                    sums[ROW] = simd.fma(x, weight, sums[ROW]);
+                unroll!(ROW < R, at most 8, {
+                    unroll!(VECTOR < V, at most 2, {
+                        let at = (ROW * together + row / STEP) * PITCH + column / STEP + VECTOR * S::LANES;
+                        sums[ROW][VECTOR] = simd.fma(simd.load(&pixels[at..]), weight, sums[ROW][VECTOR]);
+                    });
                 });
             });
         }
@@ -239,14 +263,19 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
             bits = first_bits(columns);
             bits |= bits << PITCH;
         }
-        unroll!(ROW < R, at most 4, {
+        unroll!(ROW < R, at most 8, {
             let row = (first + ROW) * together;
-            let sum = simd.add(bias, sums[ROW]);
             if together > 1 {
                 let end = rows.min(row + together) * columns;
+                let sum = simd.add(bias, sums[ROW][0]);
                 store_run(simd, simd.compress(sum, bits), &mut self.output[row * columns..end]);
             } else {
-                store_run(simd, sum, &mut self.output[row * columns + column..(row + 1) * columns]);
+                let to = &mut self.output[row * columns + column..(row + 1) * columns];
+                let (whole, part) = to.split_at_mut((V - 1) * S::LANES);
+                if V == 2 {
+                    simd.store(simd.add(bias, sums[ROW][0]), whole);
+                }
+                store_run(simd, simd.add(bias, sums[ROW][V - 1]), part);
             }
         });
     }

@@ -10,15 +10,19 @@ pub(crate) mod standard;
 pub(crate) mod transposed;
 pub(crate) mod upsampling;
 
+use std::sync::OnceLock;
+
 use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
 
 use crate::activation::Activation;
+use crate::algo::Schedule;
 use crate::algorithm::Algorithm;
 use crate::config::{Conv2d, Pads};
 use crate::element::Element;
 use crate::error::{Axis, Error};
 use crate::gemm::blocking::TileShape;
 use crate::geometry::{Problem, gcd};
+use crate::parallel;
 use crate::parts::Chunks;
 use crate::plan::schedule::{Demand, Taps, plane_memory};
 use crate::scratch::Workspace;
@@ -187,6 +191,21 @@ macro_rules! layer_calls {
     };
 }
 use layer_calls;
+
+/// The schedule of the first problem of a layer. Most see one size of input only, and to plan a tiny one takes as long as to compute it.
+#[derive(Clone, Debug, Default)]
+struct FirstSchedule(OnceLock<(Problem, usize, Schedule)>);
+
+impl FirstSchedule {
+    /// That of a problem with as many threads as there are now.
+    fn or_make(&self, problem: &Problem, make: impl Fn(usize) -> Schedule) -> Schedule {
+        let threads = parallel::threads();
+        match self.0.get_or_init(|| (*problem, threads, make(threads))) {
+            (first, with, schedule) if first == problem && *with == threads => *schedule,
+            _ => make(threads),
+        }
+    }
+}
 
 /// What a problem asks of the machine. `phases` is the stride of a transposed convolution, else 1.
 fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usize; 2], macs: u64) -> Demand {

@@ -2,7 +2,7 @@
 
 use ndarray::{Array3, Array4, ArrayRef1, ArrayRef3, ArrayRef4, ArrayView4, ArrayViewMut4, Axis, s};
 
-use super::{Operation, Options, check, demand, layer_calls};
+use super::{FirstSchedule, Operation, Options, check, demand, layer_calls};
 use crate::activation::Activation;
 use crate::algo::{Schedule, drive};
 use crate::algorithm::{Algorithm, Candidate};
@@ -43,6 +43,7 @@ pub struct Conv2dLayer<T> {
     isa: Isa,
     plan: LayerPlan<T>,
     activation: Activation<T>,
+    first: FirstSchedule,
 }
 
 impl<T: Element> Conv2dLayer<T> {
@@ -69,7 +70,13 @@ impl<T: Element> Conv2dLayer<T> {
         let bias = check::bias(config, bias)?;
         options.activation.validate(config.out_channels)?;
         let plan = LayerPlan::new(config, options.isa, options.algorithm, weight.view(), bias)?;
-        Ok(Conv2dLayer { config: *config, isa: options.isa, plan, activation: options.activation })
+        Ok(Conv2dLayer {
+            config: *config,
+            isa: options.isa,
+            plan,
+            activation: options.activation,
+            first: FirstSchedule::default(),
+        })
     }
 
     /// The configuration.
@@ -115,7 +122,7 @@ impl<T: Element> Conv2dLayer<T> {
     }
 
     fn schedule(&self, problem: &Problem) -> Schedule {
-        self.plan.schedule(&self.demand(problem), parallel::threads())
+        self.first.or_make(problem, |threads| self.plan.schedule(&self.demand(problem), threads))
     }
 
     layer_calls!();

@@ -3,7 +3,7 @@
 use ndarray::{Array3, Array4, ArrayRef1, ArrayRef3, ArrayRef4, ArrayView4, ArrayViewMut4};
 
 use super::standard::{one_row, with_row};
-use super::{Operation, Options, check, demand, layer_calls};
+use super::{FirstSchedule, Operation, Options, check, demand, layer_calls};
 use crate::activation::Activation;
 use crate::algo::drive;
 use crate::algorithm::Candidate;
@@ -45,6 +45,7 @@ pub struct ConvTranspose2dLayer<T> {
     isa: Isa,
     plan: TransposedPlan<T>,
     activation: Activation<T>,
+    first: FirstSchedule,
 }
 
 impl<T: Element> ConvTranspose2dLayer<T> {
@@ -71,7 +72,13 @@ impl<T: Element> ConvTranspose2dLayer<T> {
         let bias = check::bias(config, bias)?;
         options.activation.validate(config.out_channels)?;
         let plan = TransposedPlan::new(config, options.isa, options.algorithm, weight.view(), bias)?;
-        Ok(ConvTranspose2dLayer { config: *config, isa: options.isa, plan, activation: options.activation })
+        Ok(ConvTranspose2dLayer {
+            config: *config,
+            isa: options.isa,
+            plan,
+            activation: options.activation,
+            first: FirstSchedule::default(),
+        })
     }
 
     /// The configuration.
@@ -130,7 +137,7 @@ impl<T: Element> Operation<T> for ConvTranspose2dLayer<T> {
         output: ArrayViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) {
-        let schedule = self.plan.schedule(&self.demand(problem), parallel::threads());
+        let schedule = self.first.or_make(problem, |threads| self.plan.schedule(&self.demand(problem), threads));
         let stage = self.plan.stage(problem, &self.activation, &schedule);
         drive(&stage, input, output, schedule, workspace);
     }

@@ -50,6 +50,8 @@ pub trait Simd<T: Copy>: Copy {
     const CHANNEL_TILES: bool;
     /// Whether it pays for a tile with channels as lanes to leave out a pixel that sees zero padding: small tiles wait for their instructions.
     const CLIPS: bool;
+    /// Whether a mask that hides nothing costs nothing.
+    const FREE_MASKS: bool;
     /// Most rows of a register tile that has pixels as lanes.
     const TILE_ROWS: usize;
     /// A vector.
@@ -269,6 +271,7 @@ macro_rules! vectors {
             const PANEL_VECTORS: usize = $panel;
             const CHANNEL_TILES: bool = true;
             const CLIPS: bool = $registers > 16;
+            const FREE_MASKS: bool = size_of::<$mask_type>() < size_of::<$vector>();
             const TILE_ROWS: usize = $rows;
             type Vector = $vector;
             type Mask = $mask_type;
