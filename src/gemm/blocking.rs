@@ -157,7 +157,7 @@ impl TileShape {
             return 0;
         }
         let (_, most) = self.tile_of_runs(lanes, channels, run, step);
-        channel_tile::lead(most, LATENCY.div_ceil(channels.min(self.panel).div_ceil(self.lanes)), run)
+        channel_tile::lead(most, run)
     }
 
     /// Multiply-adds of vectors that a tap costs for some runs of pixels and all channels of a group. Tiles that are too small to be busy
@@ -179,17 +179,18 @@ impl TileShape {
                     whole * tile(pixels, self.panel / self.lanes) + last
                 };
                 // Some parts have a pixel less.
-                let parts = run.div_ceil(most);
-                let of_parts = |runs: usize| {
+                let of_parts = |runs: usize, run: usize| {
+                    let parts = run.div_ceil(most);
                     let (less, more) = (parts - run % parts, run % parts);
                     let more = if more > 0 { more * of_panels(runs * (run / parts + 1)) } else { 0 };
                     less * of_panels(runs * (run / parts)) + more
                 };
-                let lead = self.lead(lanes, channels, run, step);
-                let of_pair = of_panels(2 * lead) + 2 * of_panels(run - lead);
-                let (together, of_together) = if lead > 0 { (2, of_pair) } else { (together, of_parts(together)) };
+                let (together, of_together) = match self.lead(lanes, channels, run, step) {
+                    0 => (together, of_parts(together, run)),
+                    lead => (2, of_panels(2 * lead) + 2 * of_parts(1, run - lead)),
+                };
                 let rest = runs % together;
-                let rest = if rest > 0 { rest * of_parts(1) } else { 0 };
+                let rest = if rest > 0 { rest * of_parts(1, run) } else { 0 };
                 runs / together * of_together + rest
             }
             Lanes::Pixels | Lanes::GatheredPixels => {
@@ -234,8 +235,8 @@ impl TileShape {
     pub(crate) fn wait(self, lanes: Lanes) -> usize {
         match self.registers > 16 {
             true => 0,
-            // A tile of twice as many pixels or more touches as many more lines.
-            false if lanes.are_pixels() => 2 * WAIT,
+            // Of more pixels, and for each few output channels anew.
+            false if lanes.are_pixels() => 3 * WAIT,
             false => WAIT,
         }
     }

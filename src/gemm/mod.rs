@@ -315,8 +315,12 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         while run < count {
             if lead > 0 && run + 2 <= count {
                 add(run..run + 2, 0..lead);
-                add(run..run + 1, lead..len);
-                add(run + 1..run + 2, lead..len);
+                for run in run..run + 2 {
+                    for part in 0..(len - lead).div_ceil(most) {
+                        let pixels = self.lanes.part(len - lead, most, part);
+                        add(run..run + 1, lead + pixels.start..lead + pixels.end);
+                    }
+                }
                 run += 2;
                 continue;
             }

@@ -73,11 +73,12 @@ pub(crate) fn tile_of_runs(registers: usize, vectors: usize, run: usize, step: u
     }
 }
 
-/// Pixels at the begin of each run that go by two runs: those that would not fill a tile that waits for its own sums, where the others do. `least`
-/// pixels do not wait.
-pub(crate) const fn lead(most: usize, least: usize, run: usize) -> usize {
-    let part = run / run.div_ceil(most);
-    if run > most && part < least && 2 * part <= most && run - part <= most { part } else { 0 }
+/// Pixels at the begin of each run that two runs together make a tile of, where the rest of them then takes a tile less: 9 pixels are 3 of two runs and
+/// 6 of each instead of 5 and 4. Only small tiles gain by being a little larger.
+pub(crate) const fn lead(most: usize, run: usize) -> usize {
+    let half = most / 2;
+    let fewer = run > most && (run - half).div_ceil(most) < run.div_ceil(most);
+    if most < MOST_IN_RUN && fewer { half } else { 0 }
 }
 
 /// Whether there is such a tile: what there is not is not compiled. Tiles of one vector serve the last panel too where the others have two,

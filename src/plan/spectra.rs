@@ -1,8 +1,9 @@
 //! What convolution by Fourier transforms costs, and how an output is cut into pairs of tiles.
 //!
 //! In the unit of [`schedule`](super::schedule), a multiply-add of a vector, a pair of tiles takes for each input and each output channel
-//! a transform of `n` elements, `n (STEP log2(n) + TURN)`, and for each pair of them products, `n PRODUCT`, all in quarters of the unit. Measured
-//! with `cargo bench --bench planner`.
+//! a transform of `n` elements, `n (STEP log2(n) + TURN)`, and for each pair of them products, `n PRODUCT`, all in quarters of the unit: where
+//! vectors have 64 bytes and elements 4. Larger elements take as much more, and where vectors are narrower the unit is less. Measured with
+//! `cargo bench --bench planner`.
 
 use crate::algo::frequency::Spectrum;
 use crate::algo::{Reordering, Schedule};
@@ -12,6 +13,8 @@ use crate::plan::schedule::Demand;
 const STEP: usize = 3;
 const TURN: usize = 26;
 const PRODUCT: usize = 9;
+/// How much less the unit is with vectors of 32 bytes, in quarters: the transforms do not get faster by wider ones.
+const NARROW: usize = 7;
 
 /// The cost of one sample with one thread.
 pub(super) fn cost(demand: &Demand, spectrum: Spectrum) -> usize {
@@ -21,7 +24,9 @@ pub(super) fn cost(demand: &Demand, spectrum: Spectrum) -> usize {
     let groups = demand.units.total / outs;
     let len = spectrum.len();
     let transform = len * (STEP * len.ilog2() as usize + TURN);
-    regions.saturating_mul(groups * ((ins + outs) * transform + ins * outs * len * PRODUCT)) / 4
+    let vector = demand.shape.lanes * demand.element_bytes;
+    let unit = if vector < 64 { NARROW } else { 4 } * demand.element_bytes.div_ceil(4);
+    regions.saturating_mul(groups * ((ins + outs) * transform + ins * outs * len * PRODUCT)) / 16 * unit
 }
 
 /// For so many threads.
