@@ -366,13 +366,14 @@ impl Demand {
         };
         let (together, most) = self.shape.tile_of_runs(lanes, channels, runs[1], step);
         let tiles = runs[0].div_ceil(together) * runs[1].div_ceil(most);
+        let one_behind_the_other = self.sampled.is_some() || (self.linear && columns == sizes[1]);
         let around = if lanes.gathered() {
-            match self.linear && columns == sizes[1] {
+            match one_behind_the_other {
                 true if lanes.are_pixels() => GATHER + GATHER / 2,
                 true => GATHER,
                 false => GATHER_STRIDED * most,
             }
-        } else if self.taps.kernel[1] == 1 && self.sampled.is_none() {
+        } else if self.taps.kernel[1] == 1 || self.sampled.is_some() {
             self.shape.wait(lanes) * vectors.div_ceil(self.shape.panel_vectors())
         } else {
             0
