@@ -85,10 +85,12 @@ impl<N: Copy> TapLists<N> {
         let last = self.ends[list];
         let taps = &self.taps[start..last.end];
         if !taps.is_empty() {
-            let most = last.weight as usize * rows + width;
+            let of_pixels = (last.pixels as usize).checked_add(reach);
+            let of_weights = (last.weight as usize).checked_mul(rows).and_then(|first| first.checked_add(width));
+            let within = |end: Option<usize>, len: usize| end.is_some_and(|end| end <= len);
             assert!(
-                last.pixels as usize + reach <= pixels.len() && most <= weights.len(),
-                "taps reach beyond the operands"
+                within(of_pixels, pixels.len()) && within(of_weights, weights.len()),
+                "taps reach beyond their operands"
             );
         }
         Operands { taps: taps.iter(), pixels, reach, weights, rows, width }
@@ -149,10 +151,9 @@ impl<'a, T> Strided<'a, T> {
     /// `count` runs of `width` elements, `step` apart: panics where there are fewer.
     #[inline(always)]
     pub(crate) fn new(from: &'a [T], step: usize, width: usize, count: usize) -> Self {
-        assert!(
-            count == 0 || (count - 1).checked_mul(step).is_some_and(|last| last + width <= from.len()),
-            "too few elements"
-        );
+        let last = count.saturating_sub(1).checked_mul(step);
+        let end = last.and_then(|last| last.checked_add(width));
+        assert!(count == 0 || end.is_some_and(|end| end <= from.len()), "too few elements");
         Strided { from, at: 0, step, width, left: count }
     }
 }
@@ -167,5 +168,67 @@ impl<'a, T> Iterator for Strided<'a, T> {
         let run = unsafe { self.from.get_unchecked(self.at..self.at + self.width) };
         self.at += self.step;
         Some(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists() -> TapLists<()> {
+        let mut lists = TapLists::default();
+        lists.extend([Tap::new(0, 0, ()), Tap::new(5, 1, ())].into_iter());
+        lists.end();
+        lists.end();
+        lists.extend([Tap::new(2, 3, ())].into_iter());
+        lists.end();
+        lists
+    }
+
+    /// The operands of a list, where each tap sees two pixels and three of its four weights.
+    fn operands(list: usize, pixels: usize, weights: usize) -> Vec<(Vec<usize>, Vec<usize>, usize)> {
+        let (pixels, weights): (Vec<_>, Vec<_>) = ((0..pixels).collect(), (100..100 + weights).collect());
+        let lists = lists();
+        let operands = lists.operands(list, (&pixels, 2), (&weights, 4, 3));
+        operands.map(|operand| (operand.pixels.to_vec(), operand.weights.to_vec(), operand.number)).collect()
+    }
+
+    #[test]
+    fn each_tap_sees_its_operands() {
+        assert_eq!(operands(0, 7, 7), [(vec![0, 1], vec![100, 101, 102], 0), (vec![5, 6], vec![104, 105, 106], 1)]);
+        assert_eq!(operands(1, 0, 0), []);
+        assert_eq!(operands(2, 4, 15), [(vec![2, 3], vec![112, 113, 114], 3)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "beyond their operands")]
+    fn pixels_must_be_there() {
+        operands(0, 6, 7);
+    }
+
+    #[test]
+    #[should_panic(expected = "beyond their operands")]
+    fn weights_must_be_there() {
+        operands(2, 4, 14);
+    }
+
+    #[test]
+    fn runs_are_a_step_apart() {
+        let elements = [0, 1, 2, 3, 4, 5, 6];
+        let runs: Vec<_> = Strided::new(&elements, 2, 3, 3).collect();
+        assert_eq!(runs, [[0, 1, 2], [2, 3, 4], [4, 5, 6]]);
+        assert_eq!(Strided::new(&elements, usize::MAX, usize::MAX, 0).count(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "too few")]
+    fn all_runs_must_be_there() {
+        Strided::new(&[0, 1, 2, 3, 4, 5, 6], 2, 4, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "too few")]
+    fn steps_must_not_overflow() {
+        Strided::new(&[0, 1, 2], usize::MAX, 2, 3);
     }
 }
