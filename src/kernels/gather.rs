@@ -1,18 +1,20 @@
 //! The pixels of each tile, copied tap by tap, so that a register tile reads them one behind the other.
 //!
 //! ```text
-//! for tap, tile:  to[tile][tap][0..P] = pixels[tap][tile's P pixels]
+//! for some taps, tile, tap of them:  to[tile][tap][0..P] = pixels[tap][tile's P pixels]
 //! ```
 //!
 //! Where each tap's pixels lie in a plane of their own, a tile touches as many cache lines as there are taps, and waits for most of them in each
 //! pass over the weights. Gathered it reads a few consecutive ones.
 
+use core::ops::Range;
+
 use super::tile::{Clip, Tile};
 use crate::simd::taps::TapLists;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, unroll};
 
-/// So many taps ahead pixels are asked for.
-const AHEAD: usize = 2;
+/// Taps that go through the tiles together, so that a tile is looked up once for them.
+const TOGETHER: usize = 4;
 
 /// Copies the pixels of all tiles of a block.
 pub(crate) struct Gather<'a, 'g, T> {
@@ -36,29 +38,57 @@ impl<T: Copy> Kernel<T> for Gather<'_, '_, T> {
     fn run<S: Simd<T>>(self, simd: S) {
         let reach = self.places.last().map_or(self.count, |&last| last as usize + 1);
         let taps = self.taps.operands(self.list, (self.pixels, reach), (&[], 0, 0));
-        let mut later = taps.clone().skip(AHEAD);
-        for (pixels, number) in taps.map(|operand| operand.pixels).zip(0..) {
-            let next = later.next().map_or(pixels, |operand| operand.pixels);
+        let mut taps = taps.map(|operand| operand.pixels);
+        let (mut number, mut next) = (0, some(&mut taps));
+        while let Some((rows, count)) = next {
+            next = some(&mut taps);
+            let (ahead, _) = next.unwrap_or((rows, count));
             for tile in self.tiles {
-                let first = self.places.get(tile.pixel as usize).copied().unwrap_or(tile.pixel);
-                simd.prefetch(next, first as usize);
                 let to = &mut self.to[tile.place as usize + number * self.slot..];
-                let pixel = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
-                if self.places.is_empty() {
-                    // Whole vectors: what is too much is overwritten by the next tap's pixels, or lies behind the last tap's.
-                    let mut at = 0;
-                    while at < pixel.len() {
-                        let from = &pixels[pixel.start + at..];
-                        let vector = if from.len() < S::LANES { simd.load_partial(from) } else { simd.load(from) };
-                        simd.store(vector, &mut to[at..]);
-                        at += S::LANES;
+                let pixels = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
+                if !self.places.is_empty() {
+                    let places = &self.places[pixels];
+                    for (tap, row) in rows[..count].iter().enumerate() {
+                        let to = to[tap * self.slot..].iter_mut();
+                        to.zip(places).for_each(|(to, &place)| *to = row[place as usize]);
                     }
+                } else if count == TOGETHER {
+                    unroll!(TAP < TOGETHER, at most 4, {
+                        simd.prefetch(ahead[TAP], pixels.start);
+                        copy_vectors(simd, rows[TAP], pixels.clone(), &mut to[TAP * self.slot..]);
+                    });
                 } else {
-                    for (to, &place) in to.iter_mut().zip(&self.places[pixel]) {
-                        *to = pixels[place as usize];
+                    for (tap, row) in rows[..count].iter().enumerate() {
+                        copy_vectors(simd, row, pixels.clone(), &mut to[tap * self.slot..]);
                     }
                 }
             }
+            number += count;
         }
+    }
+}
+
+/// The pixels of the next taps, and how many these are.
+#[inline(always)]
+fn some<'a, T>(taps: &mut impl Iterator<Item = &'a [T]>) -> Option<([&'a [T]; TOGETHER], usize)> {
+    let (mut rows, mut count) = ([taps.next()?; TOGETHER], 1);
+    while count < TOGETHER
+        && let Some(row) = taps.next()
+    {
+        rows[count] = row;
+        count += 1;
+    }
+    Some((rows, count))
+}
+
+/// Copies some pixels of a row in whole vectors: what is too much is overwritten by the next tap's pixels, or lies behind the last tap's.
+#[inline(always)]
+fn copy_vectors<T: Copy, S: Simd<T>>(simd: S, row: &[T], pixels: Range<usize>, to: &mut [T]) {
+    let mut at = 0;
+    while at < pixels.len() {
+        let from = &row[pixels.start + at..];
+        let vector = if from.len() < S::LANES { simd.load_partial(from) } else { simd.load(from) };
+        simd.store(vector, &mut to[at..]);
+        at += S::LANES;
     }
 }
