@@ -189,14 +189,18 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let pixels = runs.count * runs.len;
         let filled = core::mem::replace(&mut lists.filled, lists.keep);
         if !filled {
-            self.lay_tiles(runs, shape, lists);
+            if self.lanes.gathered() {
+                self.lay_gathered(runs, shape, lists);
+            } else {
+                self.lay_tiles(runs, shape, lists);
+            }
             self.list_channel(lists);
         }
         for (index, taps) in self.weights.blocks().iter().cloned().enumerate() {
             // A block without taps may begin behind the last channel: a phase of a transposed convolution need not have the kernel's last ones.
             let first_tap = taps.start.min(self.weights.taps() - 1);
             let in_place = self.source.in_place(first_tap / self.source.channel_taps());
-            let memory = match in_place {
+            let mut memory = match in_place {
                 Some(memory) => memory,
                 None => {
                     T::launch(self.isa, PackBlock { source: self.source, taps: taps.clone(), data: &mut *scratch });
@@ -206,8 +210,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             if !filled {
                 self.list_taps(taps.clone(), lists);
             }
-            let mut first_list = if lists.keep { index * lists.sights.len() } else { 0 };
-            let (mut memory, mut step) = (memory, runs.step);
+            let (mut first_list, mut step) = (if lists.keep { index * lists.sights.len() } else { 0 }, runs.step);
             if self.lanes.gathered() {
                 self.gather(memory, pixels, (taps.len(), first_list), gathered, lists);
                 (memory, step, first_list) = (&*gathered, 1, 0);
@@ -236,28 +239,26 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         _ => None,
                     },
                 };
-                match self.lanes.are_pixels() {
-                    true => output.with_rows(first, rows, |rows| {
+                if self.lanes.are_pixels() {
+                    output.with_rows(first, rows, |rows| {
                         T::launch(self.isa, MultiplyPixels { block, rows });
-                    }),
-                    false => {
-                        let sums = &mut sums[shape.padded(first) * pixels..];
+                    });
+                } else {
+                    let sums = &mut sums[shape.padded(first) * pixels..];
+                    let ahead = if in_place.is_some() && panel == self.panels.start && self.lanes == Lanes::Channels {
+                        Ahead::Pixels
+                    } else {
                         let next = self.weights.panel_after(self.group, index, panel, &self.panels);
-                        let ahead = match in_place {
-                            Some(_) if panel == self.panels.start && self.lanes == Lanes::Channels => Ahead::Pixels,
-                            _ => {
-                                let next = next.unwrap_or(block.weights);
-                                Ahead::Weights { next, share: next.len().div_ceil(lists.tiles.len()) }
-                            }
-                        };
-                        let mut multiply = |rows: &mut [&mut [T]]| {
-                            T::launch(self.isa, MultiplyChannels { block, sums: &mut *sums, ahead, rows });
-                        };
-                        if index + 1 == self.weights.blocks().len() {
-                            output.with_rows(first, rows, multiply);
-                        } else {
-                            multiply(&mut []);
-                        }
+                        let next = next.unwrap_or(block.weights);
+                        Ahead::Weights { next, share: next.len().div_ceil(lists.tiles.len()) }
+                    };
+                    let mut multiply = |rows: &mut [&mut [T]]| {
+                        T::launch(self.isa, MultiplyChannels { block, sums: &mut *sums, ahead, rows });
+                    };
+                    if index + 1 == self.weights.blocks().len() {
+                        output.with_rows(first, rows, multiply);
+                    } else {
+                        multiply(&mut []);
                     }
                 }
                 panel = together.end;
@@ -266,32 +267,12 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     }
 
     /// Cuts the runs of pixels into tiles, and notes what each sees.
-    fn lay_tiles(&self, runs: Runs, shape: TileShape, Lists { tiles, sights, taps, places, .. }: &mut Lists) {
+    fn lay_tiles(&self, runs: Runs, shape: TileShape, Lists { tiles, sights, taps, .. }: &mut Lists) {
         let Runs { count, len, pitch, step } = runs;
         tiles.clear();
         sights.clear();
         taps.clear();
         let channels = self.weights.panels().total;
-        if self.lanes.gathered() {
-            let pixels = count * len;
-            let (_, most) = shape.tile_of_runs(self.lanes, channels, pixels, 1);
-            let tile_pitch = shape.gathered_tile(self.lanes, channels, pixels, self.weights.most_taps());
-            let parts = pixels.div_ceil(most);
-            sights.push(None);
-            tiles.extend((0..parts).map(|part| {
-                let pixels = self.lanes.part(pixels, most, part);
-                let (place, pixel) = ((part * tile_pitch) as u32, pixels.start as u32);
-                Tile { place, pixel, len: pixels.len() as u16, runs: 1, taps: 0 }
-            }));
-            places.clear();
-            if step != 1 || count > 1 {
-                let columns = (0..len).map(|column| column * step);
-                places.extend(
-                    (0..count).flat_map(|run| columns.clone().map(move |column| (run * pitch + column) as u32)),
-                );
-            }
-            return;
-        }
         let (together, most) = shape.tile_of_runs(self.lanes, channels, len, step);
         let lead = shape.lead(self.lanes, channels, len, step);
         let mut add = |run: Range<usize>, pixels: Range<usize>| {
@@ -328,6 +309,28 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             let runs = if run + together <= count { together } else { 1 };
             (0..len.div_ceil(most)).for_each(|part| add(run..run + runs, self.lanes.part(len, most, part)));
             run += runs;
+        }
+    }
+
+    /// Cuts all pixels into tiles, whatever their runs, as they will lie when they are gathered; and notes where they lie before.
+    fn lay_gathered(&self, runs: Runs, shape: TileShape, Lists { tiles, sights, taps, places, .. }: &mut Lists) {
+        let Runs { count, len, pitch, step } = runs;
+        let (channels, pixels) = (self.weights.panels().total, count * len);
+        let (_, most) = shape.tile_of_runs(self.lanes, channels, pixels, 1);
+        let distance = shape.gathered_tile(self.lanes, channels, pixels, self.weights.most_taps());
+        taps.clear();
+        sights.clear();
+        sights.push(None);
+        tiles.clear();
+        tiles.extend((0..pixels.div_ceil(most)).map(|part| {
+            let pixels = self.lanes.part(pixels, most, part);
+            let (place, pixel) = ((part * distance) as u32, pixels.start as u32);
+            Tile { place, pixel, len: pixels.len() as u16, runs: 1, taps: 0 }
+        }));
+        places.clear();
+        if step != 1 || count > 1 {
+            let of_run = |run: usize| (0..len).map(move |column| (run * pitch + column * step) as u32);
+            places.extend((0..count).flat_map(of_run));
         }
     }
 
