@@ -21,8 +21,8 @@ const REGION_BYTES: usize = 512 << 10;
 
 /// Multiply-adds that a tap of a tile takes at least: with fewer each would wait for the one before it.
 const LATENCY: usize = 8;
-/// Instructions of a tap beside its multiply-adds and what they load, and how many of all run in a cycle (two multiply-adds do). Measured
-/// with `cargo bench --bench layers`.
+/// Instructions of a tap beside its multiply-adds and what they load, and how many of all run in a cycle (two multiply-adds do). The first
+/// is counted in the loop of 6 pixels by 2 vectors with AVX2, the second is measured with `cargo bench --bench layers`.
 const LOOP: usize = 8;
 const PER_CYCLE: usize = 5;
 
