@@ -112,6 +112,8 @@ struct Layout {
     vectors: [usize; 2],
     /// Panels whose sums are kept at a time.
     panels: usize,
+    /// Elements that sums may take: never fewer for a larger region, though it may keep fewer panels.
+    sums: usize,
 }
 
 impl Layout {
@@ -126,9 +128,11 @@ impl Layout {
             size,
             vectors: [weights.group[0], of_panel].map(|channels| channels.div_ceil(shape.lanes)),
             panels: 1,
+            sums: 0,
         };
-        let fitting = SUM_BYTES / size_of::<T>() / layout.panel_pitch();
-        layout.panels = fitting.clamp(1, channels.div_ceil(of_panel));
+        let (all, pitch) = (channels.div_ceil(of_panel), layout.panel_pitch());
+        layout.sums = (all * pitch).min(pitch.max(SUM_BYTES / size_of::<T>()));
+        layout.panels = layout.sums / pitch;
         layout
     }
 
@@ -172,7 +176,7 @@ impl Layout {
         let rows = self.input_rows().max(self.tiling.outputs[0]);
         [
             self.tiling.products() * self.value_pitch(),
-            self.panels * self.panel_pitch(),
+            self.sums,
             rows * self.evaluated_row(),
             (pixels * width).max(self.input_row()),
         ]
