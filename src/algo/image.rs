@@ -399,6 +399,19 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         }
     }
 
+    fn edge_behind(&self, pixel: usize) -> Option<usize> {
+        if !self.leaves_out {
+            return None;
+        }
+        // A tap is first seen by the pixel from which on it is not before the image, and last by the one before it is behind it.
+        let (first, step) = (self.origin[1], self.sampling.step[1]);
+        let crossing =
+            |offset: &isize, limit: usize| (limit as isize - first - offset).max(0).unsigned_abs().div_ceil(step);
+        let crossings = |offset: &isize| [crossing(offset, 0), crossing(offset, self.image.width)];
+        let edges = self.offsets(1).iter().flat_map(crossings);
+        edges.filter(|&edge| pixel < edge && edge < self.size[1]).min()
+    }
+
     fn sight(&self, runs: Range<usize>, pixels: Range<usize>) -> Option<Sight> {
         if !self.leaves_out {
             return None;

@@ -73,6 +73,11 @@ pub(crate) trait Source<T: Copy> {
     /// Makes the given taps of all pixels, from their first channel on.
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, data: &mut [T]);
 
+    /// The first pixel of a run, behind this one, that sees other columns of taps than the one before it does, if some taps may be left out.
+    fn edge_behind(&self, _pixel: usize) -> Option<usize> {
+        None
+    }
+
     /// What pixels of some runs see, if some taps may be left out.
     fn sight(&self, _runs: Range<usize>, _pixels: Range<usize>) -> Option<Sight> {
         None
@@ -90,6 +95,9 @@ pub(crate) const MAX_PANEL_ROWS: usize = 32;
 
 /// Most rows that are asked for at once: those of several panels where pixels are lanes.
 pub(crate) const MAX_ROWS: usize = 32;
+
+/// Pixels that a tile should have where it is made smaller for the sake of padding.
+const LEAST: usize = 4;
 
 /// What a [`Gemm`] notes down on its way; kept from call to call for its memory's sake.
 #[derive(Clone, Debug, Default)]
@@ -292,6 +300,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 taps: list as u32,
             });
         };
+        let whole = self.end_of_part(0, len, most) == len;
         let mut run = 0;
         while run < count {
             if lead > 0 && run + 2 <= count {
@@ -307,9 +316,27 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             }
             // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
             let runs = if run + together <= count { together } else { 1 };
-            (0..len.div_ceil(most)).for_each(|part| add(run..run + runs, self.lanes.part(len, most, part)));
+            let mut start = 0;
+            while start < len {
+                let end = if whole { len } else { self.end_of_part(start, len, most) };
+                for part in 0..(end - start).div_ceil(most) {
+                    let pixels = self.lanes.part(end - start, most, part);
+                    add(run..run + runs, start + pixels.start..start + pixels.end);
+                }
+                start = end;
+            }
             run += runs;
         }
+    }
+
+    /// Where to cut a run behind a pixel: at an edge, so that no tile sees taps that only some of its pixels do, if that leaves parts that are worth it.
+    fn end_of_part(&self, start: usize, len: usize, most: usize) -> usize {
+        let worth = most.div_ceil(2).max(LEAST);
+        if self.lanes.are_pixels() || len < start + 2 * worth {
+            return len;
+        }
+        let mut edges = core::iter::successors(self.source.edge_behind(start), |&edge| self.source.edge_behind(edge));
+        edges.find(|edge| edge - start >= worth).filter(|edge| edge + worth <= len).unwrap_or(len)
     }
 
     /// Cuts all pixels into tiles, whatever their runs, as they will lie when they are gathered; and notes where they lie before.
@@ -366,25 +393,29 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         if !*keep {
             taps.clear();
         }
-        let (len, distance) = (offsets.len(), self.source.distance());
+        let (len, distance) = (offsets.len(), self.source.distance() as u32);
         let first_channel = block.start / len;
+        // Channels of which the block has all taps.
+        let whole = block.start.div_ceil(len)..block.end / len;
         let mut start = 0;
         for &end in seen_ends.iter() {
             let seen = &seen[start..end];
             start = end;
-            for channel in first_channel..block.end.div_ceil(len) {
+            let mut channel = first_channel;
+            while channel * len < block.end {
                 // The channel's first tap, from the block's first on: it may be before that.
-                let (first, at) = (channel * len, (channel - first_channel) * distance);
-                let seen = if first < block.start || first + len > block.end {
-                    let within = |tap: usize| seen.partition_point(|seen| first + seen.number < tap);
-                    &seen[within(block.start)..within(block.end)]
-                } else {
-                    seen
-                };
+                let (first, at) = (channel * len, (channel - first_channel) as u32 * distance);
+                let within = |tap: usize| seen.partition_point(|seen| first + seen.number < tap);
+                let seen = if whole.contains(&channel) { seen } else { &seen[within(block.start)..within(block.end)] };
                 taps.extend(seen.iter().map(|seen| {
                     let number = first + seen.number - block.start;
-                    Tap::new(seen.offset + at as u32, number as u16, seen.clip)
+                    Tap::new(seen.offset + at, number as u16, seen.clip)
                 }));
+                channel += 1;
+                if whole.contains(&channel) && channel > whole.start {
+                    taps.repeat(seen.len(), whole.end - channel, (distance, len as u16));
+                    channel = whole.end;
+                }
             }
             taps.end();
         }

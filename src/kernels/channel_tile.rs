@@ -52,6 +52,12 @@ pub(crate) const fn most_in_run(registers: usize, vectors: usize) -> usize {
     if most < MOST_IN_RUN { most } else { MOST_IN_RUN }
 }
 
+/// Whether a tap has multiply-adds enough to ask for weights meanwhile: with few registers it is cheaper to ask for all that a tile has to before its
+/// first tap. With many that takes 2 to 7 % of a tile's time, since more is asked for than can be under way.
+const fn asks_by_tap(registers: usize) -> bool {
+    registers > 16
+}
+
 /// Pixels as far apart as the block says.
 const ANY_STEP: usize = 0;
 
@@ -197,22 +203,27 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
         let pitch = block.pitch as usize;
         let reach = (N / P - 1) * pitch + (P - 1) * pixel_step + 1;
-        let ahead = match self.ahead {
-            Ahead::Weights { next, share } => {
-                let mut at = index * share;
-                while at < ((index + 1) * share).min(next.len()) {
-                    simd.prefetch(next, at);
-                    at += CACHE_LINE / size_of::<T>();
-                }
-                false
-            }
-            Ahead::Pixels => true,
-        };
         let operands = block.operands(tile, reach, (block.weights, block.rows as usize, V * S::LANES));
+        let line = CACHE_LINE / size_of::<T>();
+        let (of_pixels, next, share) = match self.ahead {
+            Ahead::Weights { next, share } => (false, next, index * share..((index + 1) * share).min(next.len())),
+            Ahead::Pixels => (true, &[][..], 0..0),
+        };
+        let (mut at, each) = (share.start, share.len().div_ceil(operands.len().max(1)));
+        while !asks_by_tap(S::REGISTERS) && at < share.end {
+            simd.prefetch(next, at);
+            at += line;
+        }
         let mut sums = [[simd.splat(T::ZERO); V]; N];
         for Operand { pixels, weights, note: clip, .. } in operands {
-            if ahead {
+            if of_pixels {
                 simd.prefetch(pixels, (2 * P - 1) * pixel_step);
+            } else if asks_by_tap(S::REGISTERS) {
+                simd.prefetch(next, at);
+                if each > line {
+                    simd.prefetch(next, at + line);
+                }
+                at += each;
             }
             let mut runs = [pixels; 4];
             unroll!(RUN < N / P, at most 4, {

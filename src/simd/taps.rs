@@ -61,6 +61,28 @@ impl<N: Copy> TapLists<N> {
         (self.pixels, self.weight) = (pixels, weight);
     }
 
+    /// Adds the last `count` taps of the list that is not ended yet so many times more, each time a step of pixels and of weights further.
+    pub(crate) fn repeat(&mut self, count: usize, times: usize, (pixels, weight): (u32, u16)) {
+        let Some(last) = u32::try_from(times).ok().filter(|&times| times > 0 && count > 0) else { return };
+        let start = self.taps.len().checked_sub(count).expect("taps to repeat");
+        let (mut reach, mut number) = (0, 0);
+        for tap in &self.taps[start..] {
+            (reach, number) = (tap.pixels.max(reach), tap.weight.max(number));
+        }
+        // The largest places of the last repetition: if they do not overflow, none does.
+        let reach = last.checked_mul(pixels).and_then(|step| reach.checked_add(step)).expect("places of 32 bits");
+        let number = last.checked_mul(weight.into()).and_then(|step| step.checked_add(number.into()));
+        let number = number.and_then(|number| u16::try_from(number).ok()).expect("numbers of 16 bits");
+        (self.pixels, self.weight) = (self.pixels.max(reach), self.weight.max(number));
+        self.taps.reserve(times * count);
+        for time in 1..=last {
+            for index in start..start + count {
+                let Tap { pixels: first, weight: number, note } = self.taps[index];
+                self.taps.push(Tap::new(first + time * pixels, number + time as u16 * weight, note));
+            }
+        }
+    }
+
     /// Ends the list: what comes belongs to the next one.
     pub(crate) fn end(&mut self) {
         self.ends.push(End { end: self.taps.len(), pixels: self.pixels, weight: self.weight });
@@ -116,6 +138,14 @@ pub(crate) struct Operand<'a, T, N> {
     /// The tap's number among the rows of weights.
     pub(crate) number: usize,
     pub(crate) note: N,
+}
+
+impl<T, N> Operands<'_, T, N> {
+    /// How many taps are left.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.taps.len()
+    }
 }
 
 impl<'a, T, N: Copy> Iterator for Operands<'a, T, N> {
@@ -198,6 +228,36 @@ mod tests {
         assert_eq!(operands(0, 7, 7), [(vec![0, 1], vec![100, 101, 102], 0), (vec![5, 6], vec![104, 105, 106], 1)]);
         assert_eq!(operands(1, 0, 0), []);
         assert_eq!(operands(2, 4, 15), [(vec![2, 3], vec![112, 113, 114], 3)]);
+    }
+
+    #[test]
+    fn taps_are_repeated() {
+        let mut lists = TapLists::default();
+        lists.extend([Tap::new(9, 9, ()), Tap::new(1, 0, ()), Tap::new(3, 1, ())].into_iter());
+        lists.repeat(2, 2, (10, 4));
+        lists.end();
+        let taps = [(9, 9), (1, 0), (3, 1), (11, 4), (13, 5), (21, 8), (23, 9)];
+        assert_eq!(lists.taps, taps.map(|(pixels, weight)| Tap::new(pixels, weight, ())));
+        assert_eq!((lists.ends[0].pixels, lists.ends[0].weight), (23, 9));
+        lists.repeat(0, 5, (1, 1));
+        lists.repeat(1, 0, (1, 1));
+        assert_eq!(lists.taps.len(), taps.len());
+    }
+
+    #[test]
+    #[should_panic(expected = "32 bits")]
+    fn repeated_places_must_not_overflow() {
+        let mut lists = TapLists::default();
+        lists.extend([Tap::new(5, 0, ())].into_iter());
+        lists.repeat(1, 2, (u32::MAX / 2, 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "16 bits")]
+    fn repeated_numbers_must_not_overflow() {
+        let mut lists = TapLists::default();
+        lists.extend([Tap::new(5, 2, ())].into_iter());
+        lists.repeat(1, 2, (1, u16::MAX / 2));
     }
 
     #[test]
