@@ -37,6 +37,12 @@ fn convolutions() -> Vec<Case> {
         ("depthwise", Conv2d::depthwise(10, 3).padding(1), [2, 16, 17]),
         ("depthwise multiplier 3", conv(5, 15, 5).padding(2).groups(5), [1, 11, 12]),
         ("dilated", conv(6, 9, 3).padding(4).dilation(4), [1, 18, 19]),
+        ("dilated with wide edges", conv(70, 20, 3).padding(12).dilation(12), [1, 27, 40]),
+        (
+            "dilated with uneven edges",
+            conv(5, 33, [3, 4]).stride([1, 2]).padding([7, 20, 9, 5]).dilation(9),
+            [1, 20, 61],
+        ),
         ("dilated beyond the input", conv(4, 4, 3).padding(12).dilation(12), [1, 7, 9]),
         ("uneven padding", conv(3, 5, [3, 2]).padding([0, 3, 2, 1]), [1, 9, 10]),
         ("stride above the kernel", conv(3, 4, 2).stride([3, 5]), [1, 17, 23]),
@@ -662,6 +668,29 @@ fn depthwise_of_every_size() {
             check_depthwise::<f32>(&config, [2, 7, 300]);
             check_depthwise::<f32>(&Conv2d { out_channels: 10, ..config }, [2, 14, 14]);
             check_depthwise::<f32>(&config.padding_mode(PaddingMode::Replicate), [1, 9, 14]);
+        }
+    }
+}
+
+/// Taps on padding are multiplied by zeros where that can be seen: an infinite weight makes NaN of them, and a bias of -0.0 becomes +0.0.
+#[test]
+fn depthwise_padding_that_can_be_seen() {
+    for (kernel, stride, width) in [(3, 1, 7), (3, 2, 14), (3, 1, 40), (5, 1, 14), (7, 1, 33)] {
+        let config = Conv2d::depthwise(5, kernel).stride(stride).padding(kernel / 2);
+        let mut random = Random::new(15);
+        let input = random.array4::<f32>([1, 5, 9, width]);
+        let mut weight = random.array4::<f32>(config.weight_shape());
+        let zeros = Array4::zeros(weight.raw_dim());
+        let bias = Array1::from_elem(5, -0.0);
+        let zero = reference::conv2d(&config, &input, &zeros, Some(&bias)).unwrap();
+        weight[[1, 0, 0, 0]] = f32::INFINITY;
+        weight[[4, 0, kernel - 1, kernel - 1]] = f32::NAN;
+        let want = reference::conv2d(&config, &input, &weight, Some(&bias)).unwrap();
+        for isa in isas() {
+            for (weight, want) in [(&weight, &want), (&zeros, &zero)] {
+                let layer = Conv2dLayer::with_options(&config, weight, Some(&bias), options(isa)).unwrap();
+                assert_same(&layer.run(&input).unwrap(), want, &(kernel, stride, width, isa));
+            }
         }
     }
 }

@@ -180,11 +180,11 @@ impl<'a, T: Element> WindowSource<'a, T> {
         (self.pixel_step == step[1] && near && behind <= flat.len()).then_some(first)
     }
 
-    /// The image, if it can be read as it is but for padding of zeros.
-    pub(crate) fn bare(&self) -> Option<BareImage<'a, T>> {
+    /// The image, if it can be read as it is: without padding, or but for padding of zeros whose taps may be left out.
+    pub(crate) fn bare(&self, skip_zeros: bool) -> Option<BareImage<'a, T>> {
         let Window { rows, columns, .. } = self.sampling.window;
         let first = [*rows.first()?, *columns.first()?];
-        let zeros = self.sampling.mode == PaddingMode::Zeros || self.direct.is_some();
+        let zeros = (self.sampling.mode == PaddingMode::Zeros && skip_zeros) || self.direct.is_some();
         let Image { flat, height, width, .. } = self.image;
         let origin = [0, 1].map(|axis| self.origin[axis] + first[axis]);
         Some(BareImage { memory: flat.filter(|_| zeros)?, size: [height, width], origin })

@@ -13,7 +13,7 @@ use crate::activation::Activation;
 use crate::algo::image::{Sampling, Wanted, WindowSource};
 use crate::algo::rows::{DirectRows, PassingRows, StagedRows};
 use crate::algo::woven::Woven;
-use crate::algo::{Extent, Region, Stage, by_group};
+use crate::algo::{Extent, Region, Stage, by_group, may_skip_zeros};
 use crate::element::Element;
 use crate::gemm::blocking::{Lanes, SPARE, TileShape};
 use crate::gemm::{Gemm, MAX_PANEL_ROWS, Memory, PackedWeights, Source};
@@ -29,10 +29,9 @@ pub(crate) struct Weights<T> {
 }
 
 impl<T: Element> Weights<T> {
-    /// Whether leaving out a tap on zero padding changes no bit of the sums: if all weights are finite, and no bias is -0.0, the only
-    /// number from which +0.0 and -0.0 make different sums.
+    /// See [`may_skip_zeros`].
     pub(crate) fn may_skip_zeros(&self) -> bool {
-        self.packed.finite() && self.bias.iter().flatten().all(|bias| !bias.negative_zero())
+        may_skip_zeros(self.packed.finite(), self.bias.as_deref())
     }
 
     fn bias_of(&self, channels: Range<usize>) -> Option<&[T]> {
@@ -45,7 +44,7 @@ impl<T: Element> Weights<T> {
 pub(crate) struct ImplicitGemm<'a, T> {
     pub(crate) product: Product<'a, T>,
     pub(crate) sampling: Sampling<'a>,
-    /// Whether taps on zero padding may be left out: see [`Weights::may_skip_zeros`].
+    /// Whether taps on zero padding may be left out: see [`may_skip_zeros`].
     pub(crate) skip_zeros: bool,
 }
 

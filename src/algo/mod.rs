@@ -223,6 +223,12 @@ pub(crate) fn activate<T: Element>(
     }
 }
 
+/// Whether leaving out a tap on zero padding changes no bit of the sums: if all weights are finite, and no bias is -0.0, the only number from which
+/// +0.0 and -0.0 make different sums.
+pub(crate) fn may_skip_zeros<T: Element>(finite_weights: bool, bias: Option<&[T]>) -> bool {
+    finite_weights && bias.into_iter().flatten().all(|bias| !bias.negative_zero())
+}
+
 /// The groups that a range of channels runs over, each with the channels of it.
 pub(crate) fn by_group(channels: Range<usize>, per_group: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
     let groups = channels.start / per_group..channels.end.div_ceil(per_group);

@@ -1,22 +1,26 @@
 //! Direct convolution of single channels with a small kernel, straight from the image: a few rows by one or two vectors of pixels.
 //!
 //! ```text
-//! for input row under the tile:         # loaded once for all rows of output that see it
-//!     for column of taps:
-//!         x[0..V] = pixels, zeros where they are padding
-//!         for r in rows that see it: acc[r][0..V] += weight[r] * x[0..V]
+//! for input row under the tile:         # loaded once for all rows of output that see it, left out if it is padding
+//!     x[columns of taps][0..V] = pixels, zeros where they are padding
+//!     for r in rows that see it: for column of taps: acc[r][0..V] += weight[r][column] * x[column][0..V]
 //! output[r] = bias + acc[r]
 //! ```
 //!
-//! The kernel's size and step are constants, so that the accumulators are registers and nothing is looked up. Padding costs a mask. What a
-//! mask hides may be anything, a neighbouring row or channel; only at the ends of the image's memory is it nothing.
+//! The kernel's size and step are constants, so that the accumulators are registers and nothing is looked up. Padding to the left and right costs
+//! a mask, which is the same for all channels. What a mask hides may be anything, a neighbouring row or channel; only at the ends of the image's
+//! memory is it nothing. Where rows are no longer than half a vector, it takes those of two channels.
 
+use core::ops::Range;
+
+use crate::simd::rows::Rows;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
-/// Rows of a tile.
+/// Rows of a tile where its sums and the taps of a small kernel fit into the registers together, and of any other.
+const TALL: usize = 7;
 const ROWS: usize = 4;
-/// Rows that are worked on from left to right before those below: more make fewer masks, but memory is read fastest row by row.
-const BAND: usize = 16;
+/// Rows that are worked on from left to right before those below: whole tiles of either height. Memory is read fastest row by row.
+const BAND: usize = 28;
 /// Columns from which a band is one tile high, and from which the rows below are asked for ahead of time. Measured with
 /// `cargo bench --bench layers`: 1.7 to 2.8 times as fast beyond the caches, 1.07 at 112 columns, nothing at 56.
 const WIDE: usize = 256;
@@ -26,7 +30,7 @@ const INPUTS: usize = 16;
 /// Elements of one of them that a tile sees, at most.
 const MOST: usize = 80;
 
-/// A region of some output channels, with the kernel's size and step. The output has no gaps.
+/// A region of some output channels, with the kernel's size and step. The output has no gaps. Taps on rows of padding are left out.
 pub(crate) struct ImagePlanes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> {
     /// The image and what lies around it.
     pub(crate) memory: &'a [T],
@@ -52,84 +56,173 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> 
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(self, simd: S) {
-        let ImagePlanes { memory, image, origin, size, .. } = self;
-        let planes = self.output.chunks_exact_mut(size[0] * size[1]);
-        for (channel, (output, weights)) in planes.zip(self.weights.chunks_exact(HEIGHT * WIDTH)).enumerate() {
-            let start = self.start + channel / self.multiplier * image[0] * image[1];
-            let bias = self.bias.map_or(T::ZERO, |bias| bias[channel]);
-            let mut plane =
-                Plane::<T, HEIGHT, WIDTH, STEP> { memory, start, image, origin, weights, bias, output, size };
-            plane.run(simd);
+    fn run<S: Simd<T>>(mut self, simd: S) {
+        if S::HALVES && self.size[1] <= S::LANES / 2 {
+            self.run_pairs(simd);
+        } else {
+            self.run_planes(simd);
         }
     }
-}
-
-/// One output channel.
-struct Plane<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> {
-    memory: &'a [T],
-    start: usize,
-    image: [usize; 2],
-    origin: [isize; 2],
-    weights: &'a [T],
-    bias: T,
-    output: &'o mut [T],
-    size: [usize; 2],
 }
 
 impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize>
-    Plane<'a, '_, T, HEIGHT, WIDTH, STEP>
+    ImagePlanes<'a, '_, T, HEIGHT, WIDTH, STEP>
 {
+    /// Two channels at a time, the last one by itself if it is alone.
     #[inline(always)]
-    fn run<S: Simd<T>>(&mut self, simd: S) {
+    fn run_pairs<S: Simd<T>>(&mut self, simd: S) {
         let [rows, columns] = self.size;
-        let zeros = [T::ZERO; MOST];
-        let mut band = 0;
-        while band < rows {
-            let end = rows.min(band + if columns < WIDE { BAND } else { ROWS });
-            let mut column = 0;
-            while column < columns {
-                if column + S::LANES < columns {
-                    self.run_column::<S, 2>(simd, [band, end], column, &zeros);
-                    column += 2 * S::LANES;
-                } else {
-                    self.run_column::<S, 1>(simd, [band, end], column, &zeros);
-                    column += S::LANES;
-                }
-            }
-            band = end;
+        let output = core::mem::take(&mut self.output);
+        let mut pairs = output.chunks_exact_mut(2 * rows * columns);
+        let mut across = Across::<1, WIDTH>::new();
+        let mut first = 0;
+        for pair in &mut pairs {
+            let (one, other) = pair.split_at_mut(rows * columns);
+            let (view, channels) = (self.view(), [self.channel(first), self.channel(first + 1)]);
+            let mut planes = Planes::<T, HEIGHT, WIDTH, STEP, 2> { view, channels, outputs: [one, other] };
+            planes.run_column(simd, 0..rows, 0, &mut across);
+            first += 2;
+        }
+        let last = pairs.into_remainder();
+        if !last.is_empty() {
+            let (view, channels) = (self.view(), [self.channel(first)]);
+            let mut plane = Planes::<T, HEIGHT, WIDTH, STEP, 1> { view, channels, outputs: [last] };
+            plane.run_column(simd, 0..rows, 0, &mut Across::<1, WIDTH>::new());
         }
     }
 
+    #[inline(always)]
+    fn run_planes<S: Simd<T>>(&mut self, simd: S) {
+        let [rows, columns] = self.size;
+        let band = if columns < WIDE { BAND } else { tile_rows::<HEIGHT>(S::REGISTERS, rows) };
+        let output = core::mem::take(&mut self.output);
+        let (mut of_one, mut of_two) = (Across::<1, WIDTH>::new(), Across::<2, WIDTH>::new());
+        for (index, output) in output.chunks_exact_mut(rows * columns).enumerate() {
+            let channels = [self.channel(index)];
+            let mut plane = Planes::<T, HEIGHT, WIDTH, STEP, 1> { view: self.view(), channels, outputs: [output] };
+            let mut first = 0;
+            while first < rows {
+                let band = first..rows.min(first + band);
+                let mut column = 0;
+                while column < columns {
+                    if column + S::LANES < columns {
+                        plane.run_column(simd, band.clone(), column, &mut of_two);
+                        column += 2 * S::LANES;
+                    } else {
+                        plane.run_column(simd, band.clone(), column, &mut of_one);
+                        column += S::LANES;
+                    }
+                }
+                first = band.end;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn view(&self) -> View<'a, T> {
+        let ImagePlanes { memory, image, origin, size, .. } = *self;
+        View { memory, image, origin, size }
+    }
+
+    #[inline(always)]
+    fn channel(&self, channel: usize) -> Channel<'a, T, HEIGHT, WIDTH> {
+        let taps = &self.weights[channel * HEIGHT * WIDTH..][..HEIGHT * WIDTH];
+        Channel {
+            start: (self.start + channel / self.multiplier * self.image[0] * self.image[1]) as isize,
+            weights: taps.as_chunks().0.try_into().expect("as many rows"),
+            bias: match self.bias {
+                Some(bias) => bias[channel],
+                None => T::ZERO,
+            },
+        }
+    }
+}
+
+/// What all channels share.
+#[derive(Clone, Copy)]
+struct View<'a, T> {
+    memory: &'a [T],
+    image: [usize; 2],
+    origin: [isize; 2],
+    size: [usize; 2],
+}
+
+/// An output channel.
+#[derive(Clone, Copy)]
+struct Channel<'a, T, const HEIGHT: usize, const WIDTH: usize> {
+    /// Where its channel of input begins: before the memory where a copy is read that begins further on.
+    start: isize,
+    weights: &'a [[T; WIDTH]; HEIGHT],
+    bias: T,
+}
+
+/// Which lanes see the image under each column of taps, for the tiles that begin in a column.
+struct Across<const V: usize, const WIDTH: usize> {
+    column: usize,
+    /// Whether some lanes see padding.
+    padded: bool,
+    lanes: [[u32; V]; WIDTH],
+}
+
+impl<const V: usize, const WIDTH: usize> Across<V, WIDTH> {
+    fn new() -> Self {
+        Across { column: usize::MAX, padded: false, lanes: [[u32::MAX; V]; WIDTH] }
+    }
+}
+
+/// Rows of the tiles that some rows of output are cut into, which overlap where they do not fit: as few multiply-adds as can be, with what is
+/// around a tile counted as three rows.
+#[inline(always)]
+const fn tile_rows<const HEIGHT: usize>(registers: usize, rows: usize) -> usize {
+    let tall = registers > 16 && HEIGHT <= 3 && rows >= TALL;
+    match rows {
+        _ if tall && rows.div_ceil(TALL) * (TALL + 3) <= rows.div_ceil(ROWS) * (ROWS + 3) => TALL,
+        ROWS.. => ROWS,
+        _ => 1,
+    }
+}
+
+/// `C` output channels, whose pixels share a vector.
+struct Planes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize> {
+    view: View<'a, T>,
+    channels: [Channel<'a, T, HEIGHT, WIDTH>; C],
+    outputs: [&'o mut [T]; C],
+}
+
+impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize>
+    Planes<'_, '_, T, HEIGHT, WIDTH, STEP, C>
+{
     /// The tiles of some rows, one below the other.
     #[inline(always)]
     fn run_column<S: Simd<T>, const V: usize>(
         &mut self,
         simd: S,
-        [start, end]: [usize; 2],
+        rows: Range<usize>,
         column: usize,
-        zeros: &[T; MOST],
+        across: &mut Across<V, WIDTH>,
     ) {
+        let View { image, origin, size, .. } = self.view;
+        let lanes = S::LANES / C;
         // A full tile where there is one: then some pixels are computed again.
-        let column = if self.size[1] < V * S::LANES { column } else { column.min(self.size[1] - V * S::LANES) };
-        let mut masks = [[simd.mask(u32::MAX); V]; WIDTH];
-        let first = self.origin[1] + (column * STEP) as isize;
-        let masked = first < 0 || first as usize + (V * S::LANES - 1) * STEP + WIDTH > self.image[1];
-        if masked {
+        let column = if size[1] < V * lanes { column } else { column.min(size[1] - V * lanes) };
+        if across.column != column {
+            let first = origin[1] + (column * STEP) as isize;
+            across.column = column;
+            across.padded = first < 0 || first as usize + (V * lanes - 1) * STEP + WIDTH > image[1];
             unroll!(COLUMN < WIDTH, at most 8, {
                 unroll!(VECTOR < V, at most 2, {
-                    // The lanes that see the image.
-                    let first = first + (VECTOR * S::LANES * STEP + COLUMN) as isize;
-                    let [before, upto] = [0, self.image[1] as isize]
-                        .map(|limit| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(S::LANES));
-                    masks[COLUMN][VECTOR] = simd.mask(first_bits(upto) & !first_bits(before));
+                    let first = first + (VECTOR * lanes * STEP + COLUMN) as isize;
+                    let [before, upto] = [0, image[1] as isize]
+                        .map(|limit| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(lanes));
+                    let bits = first_bits(upto) & !first_bits(before);
+                    across.lanes[COLUMN][VECTOR] = if C == 2 { bits | bits << lanes } else { bits };
                 });
             });
         }
-        if S::FREE_MASKS || masked {
-            self.run_rows::<S, V, true>(simd, [start, end], column, &masks, zeros);
+        if S::FREE_MASKS || across.padded {
+            self.run_rows::<S, V, true>(simd, rows, across);
         } else {
-            self.run_rows::<S, V, false>(simd, [start, end], column, &masks, zeros);
+            self.run_rows::<S, V, false>(simd, rows, across);
         }
     }
 
@@ -138,96 +231,217 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
     fn run_rows<S: Simd<T>, const V: usize, const MASKED: bool>(
         &mut self,
         simd: S,
-        [start, end]: [usize; 2],
-        column: usize,
-        masks: &[[S::Mask; V]; WIDTH],
-        zeros: &[T; MOST],
+        rows: Range<usize>,
+        across: &Across<V, WIDTH>,
     ) {
-        let rows = self.size[0];
-        let mut row = start;
-        while row < end {
-            if rows >= ROWS {
-                self.run_tile::<S, ROWS, V, MASKED>(simd, row.min(rows - ROWS), column, masks, zeros);
-                row += ROWS;
-            } else {
-                self.run_tile::<S, 1, V, MASKED>(simd, row, column, masks, zeros);
-                row += 1;
+        let all = self.view.size[0];
+        let height = tile_rows::<HEIGHT>(S::REGISTERS, all);
+        let mut row = rows.start;
+        while row < rows.end {
+            let first = row.min(all - height);
+            macro_rules! tile {
+                ($rows:expr) => {
+                    simd.call(Tile::<T, HEIGHT, WIDTH, STEP, C, $rows, V, MASKED> { planes: self, row: first, across })
+                };
             }
+            match height {
+                TALL if const { tile_rows::<HEIGHT>(S::REGISTERS, TALL) == TALL } => tile!(TALL),
+                ROWS => tile!(ROWS),
+                _ => tile!(1),
+            }
+            row += height;
         }
     }
+}
+
+/// `R` rows by `V` vectors.
+struct Tile<
+    'p,
+    'a,
+    'o,
+    T,
+    const HEIGHT: usize,
+    const WIDTH: usize,
+    const STEP: usize,
+    const C: usize,
+    const R: usize,
+    const V: usize,
+    const MASKED: bool,
+> {
+    planes: &'p mut Planes<'a, 'o, T, HEIGHT, WIDTH, STEP, C>,
+    row: usize,
+    across: &'p Across<V, WIDTH>,
+}
+
+impl<
+    T: Arithmetic,
+    const HEIGHT: usize,
+    const WIDTH: usize,
+    const STEP: usize,
+    const C: usize,
+    const R: usize,
+    const V: usize,
+    const MASKED: bool,
+> Kernel<T> for Tile<'_, '_, '_, T, HEIGHT, WIDTH, STEP, C, R, V, MASKED>
+{
+    type Output = ();
 
     #[inline(always)]
-    fn run_tile<S: Simd<T>, const R: usize, const V: usize, const MASKED: bool>(
-        &mut self,
-        simd: S,
-        row: usize,
-        column: usize,
-        masks: &[[S::Mask; V]; WIDTH],
-        zeros: &[T; MOST],
-    ) {
-        let end = self.size[1].min(column + V * S::LANES);
-        let held;
-        let inputs = match self.rows_under::<S, R, V>(zeros, row, column) {
-            Some(inputs) => inputs,
-            None => {
-                held = self.held_rows(row, column);
-                let mut inputs = [&zeros[..]; INPUTS];
-                for (input, held) in inputs.iter_mut().zip(&held) {
-                    *input = &held[..V * S::LANES * STEP + WIDTH - 1];
-                }
-                inputs
-            }
+    fn run<S: Simd<T>>(self, simd: S) {
+        let View { memory, image, .. } = self.planes.view;
+        let first = self.first();
+        // The rows of input under the tile that are rows of the image.
+        let top = if first[0] < 0 { first[0].unsigned_abs() } else { 0 };
+        let left = image[0] as isize - first[0];
+        let bottom = if left < 0 { 0 } else { left.unsigned_abs().min((R - 1) * STEP + HEIGHT) };
+        let place = first[0] * image[1] as isize + first[1];
+        let len = match (C, STEP) {
+            (1, _) => V * S::LANES * STEP,
+            (_, 1) => S::LANES / 2,
+            _ => S::LANES,
+        } + (WIDTH - 1).next_multiple_of(STEP);
+        let channels = &self.planes.channels;
+        let one = Rows::new(memory, channels[0].start + place, image[1], len, top..bottom);
+        let other = Rows::new(memory, channels[C - 1].start + place, image[1], len, top..bottom);
+        let (Some(one), Some(other)) = (one, other) else {
+            return self.run_held(simd, len, top..bottom);
         };
-        if self.size[1] >= FAR {
-            // What the tile below will see and this one does not: too far from row to row for the machine to guess it.
-            unroll!(AHEAD < R * STEP, at most 8, {
-                let row = self.origin[0] + (row * STEP + (R - 1) * STEP + HEIGHT + AHEAD) as isize;
-                let place = self.start as isize + row * self.image[1] as isize + (column * STEP) as isize;
-                unroll!(VECTOR < V, at most 2, {
-                    simd.prefetch(self.memory, place as usize + VECTOR * S::LANES);
-                });
-            });
+        self.ask_ahead(simd, place);
+        let sums = self.multiply(simd, [one, other]);
+        self.store(simd, sums);
+    }
+}
+
+impl<
+    T: Arithmetic,
+    const HEIGHT: usize,
+    const WIDTH: usize,
+    const STEP: usize,
+    const C: usize,
+    const R: usize,
+    const V: usize,
+    const MASKED: bool,
+> Tile<'_, '_, '_, T, HEIGHT, WIDTH, STEP, C, R, V, MASKED>
+{
+    /// Input position under the first tap for the tile's first pixel.
+    #[inline(always)]
+    fn first(&self) -> [isize; 2] {
+        let origin = self.planes.view.origin;
+        [origin[0] + (self.row * STEP) as isize, origin[1] + (self.across.column * STEP) as isize]
+    }
+
+    /// Asks for what the tile below will see and this one does not: too far from row to row for the machine to guess it.
+    #[inline(always)]
+    fn ask_ahead<S: Simd<T>>(&self, simd: S, place: isize) {
+        let View { memory, image, size, .. } = self.planes.view;
+        if size[1] < FAR {
+            return;
         }
-        let weights = &self.weights[..HEIGHT * WIDTH];
-        let mut sums = [[simd.splat(T::ZERO); V]; R];
-        unroll!(INPUT < (R - 1) * STEP + HEIGHT, {
-            let pixels = inputs[INPUT];
-            unroll!(COLUMN < WIDTH, at most 8, {
-                let mut x = [simd.splat(T::ZERO); V];
-                unroll!(VECTOR < V, at most 2, {
-                    let pixels = &pixels[VECTOR * S::LANES * STEP + COLUMN..];
-                    let loaded = if STEP == 1 { simd.load(pixels) } else { simd.load_even(pixels) };
-                    x[VECTOR] = if MASKED { simd.keep(loaded, masks[COLUMN][VECTOR]) } else { loaded };
-                });
-                unroll!(ROW < R, at most 4, {
-                    if const { is_seen(INPUT, ROW * STEP, HEIGHT) } {
-                        let weight = simd.splat(weights[(INPUT - ROW * STEP) * WIDTH + COLUMN]);
-                        unroll!(VECTOR < V, at most 2, {
-                            sums[ROW][VECTOR] = simd.fma(x[VECTOR], weight, sums[ROW][VECTOR]);
-                        });
-                    }
-                });
+        let below = ((R - 1) * STEP + HEIGHT) * image[1];
+        let next = (self.planes.channels[0].start + place + below as isize).max(0).unsigned_abs();
+        unroll!(AHEAD < R * STEP, {
+            unroll!(VECTOR < V, at most 2, {
+                simd.prefetch(memory, next + AHEAD * image[1] + VECTOR * S::LANES);
             });
         });
-        let bias = simd.splat(self.bias);
-        unroll!(ROW < R, at most 4, {
+    }
+
+    /// The sums, with the bias.
+    #[inline(always)]
+    fn multiply<S: Simd<T>>(&self, simd: S, rows: [Rows<'_, T>; 2]) -> [[S::Vector; V]; R] {
+        let channels = &self.planes.channels;
+        let (one, other) = (&channels[0], &channels[C - 1]);
+        let mut masks = [[simd.mask(0); V]; WIDTH];
+        let mut taps = [[simd.splat(T::ZERO); WIDTH]; HEIGHT];
+        unroll!(COLUMN < WIDTH, at most 8, {
+            unroll!(VECTOR < V, at most 2, {
+                masks[COLUMN][VECTOR] = simd.mask(self.across.lanes[COLUMN][VECTOR]);
+            });
+            unroll!(ROW < HEIGHT, at most 8, {
+                taps[ROW][COLUMN] = match C {
+                    1 => simd.splat(one.weights[ROW][COLUMN]),
+                    _ => simd.splat_halves(one.weights[ROW][COLUMN], other.weights[ROW][COLUMN]),
+                };
+            });
+        });
+        let mut sums = [[simd.splat(T::ZERO); V]; R];
+        unroll!(INPUT < (R - 1) * STEP + HEIGHT, {
+            // A branch for each row: without one the compiler loads all pixels before it uses any, more than there are registers.
+            if let (Some(pixels), Some(others)) = (rows[0].row(INPUT), rows[1].row(INPUT)) {
+                let mut x = [[simd.splat(T::ZERO); V]; WIDTH];
+                unroll!(VECTOR < V, at most 2, {
+                    unroll!(COLUMN < WIDTH, at most 8, {
+                        let at = VECTOR * S::LANES * STEP + COLUMN;
+                        if STEP == 1 {
+                            x[COLUMN][VECTOR] = match C {
+                                1 => simd.load(&pixels[at..]),
+                                _ => simd.load_halves(&pixels[at..], &others[at..]),
+                            };
+                        } else if COLUMN.is_multiple_of(2) {
+                            let behind = if C == 1 { &pixels[at + S::LANES..] } else { &others[at..] };
+                            let (even, odd) = simd.unzip(simd.load(&pixels[at..]), simd.load(behind));
+                            x[COLUMN][VECTOR] = even;
+                            if COLUMN + 1 < WIDTH {
+                                x[COLUMN + 1][VECTOR] = odd;
+                            }
+                        }
+                    });
+                });
+                unroll!(COLUMN < WIDTH, at most 8, {
+                    unroll!(VECTOR < V, at most 2, {
+                        if MASKED {
+                            x[COLUMN][VECTOR] = simd.keep(x[COLUMN][VECTOR], masks[COLUMN][VECTOR]);
+                        }
+                    });
+                    unroll!(ROW < R, at most 8, {
+                        if const { is_seen(INPUT, ROW * STEP, HEIGHT) } {
+                            // With few registers a tap is read at each use.
+                            let tap = match S::REGISTERS {
+                                ..=16 => simd.splat(one.weights[INPUT - ROW * STEP][COLUMN]),
+                                _ => taps[INPUT - ROW * STEP][COLUMN],
+                            };
+                            unroll!(VECTOR < V, at most 2, {
+                                sums[ROW][VECTOR] = simd.fma(x[COLUMN][VECTOR], tap, sums[ROW][VECTOR]);
+                            });
+                        }
+                    });
+                });
+            }
+        });
+        let bias = if C == 1 { simd.splat(one.bias) } else { simd.splat_halves(one.bias, other.bias) };
+        unroll!(ROW < R, at most 8, {
             unroll!(VECTOR < V, at most 2, {
                 sums[ROW][VECTOR] = simd.add(bias, sums[ROW][VECTOR]);
             });
         });
-        let rows = &mut self.output[row * self.size[1]..(row + R) * self.size[1]];
+        sums
+    }
+
+    #[inline(always)]
+    fn store<S: Simd<T>>(self, simd: S, sums: [[S::Vector; V]; R]) {
+        let (width, column) = (self.planes.view.size[1], self.across.column);
+        let rows = self.row * width..(self.row + R) * width;
+        let (first, others) = self.planes.outputs.split_at_mut(1);
+        let one = &mut first[0][rows.clone()];
+        if C == 2 {
+            let other = &mut others[0][rows];
+            unroll!(ROW < R, at most 8, {
+                let to = ROW * width..(ROW + 1) * width;
+                simd.store_halves(sums[ROW][0], &mut one[to.clone()], &mut other[to]);
+            });
+            return;
+        }
         // One question for all rows: with one for each, the compiler works on one row after the other and keeps the pixels in memory meanwhile.
-        if end - column == V * S::LANES {
-            unroll!(ROW < R, at most 4, {
-                let to = &mut rows[ROW * self.size[1] + column..][..V * S::LANES];
+        if column + V * S::LANES <= width {
+            unroll!(ROW < R, at most 8, {
+                let to = &mut one[ROW * width + column..][..V * S::LANES];
                 unroll!(VECTOR < V, at most 2, {
                     simd.store(sums[ROW][VECTOR], &mut to[VECTOR * S::LANES..]);
                 });
             });
         } else {
-            unroll!(ROW < R, at most 4, {
-                let to = &mut rows[ROW * self.size[1] + column..ROW * self.size[1] + end];
-                let (whole, part) = to.split_at_mut((V - 1) * S::LANES);
+            unroll!(ROW < R, at most 8, {
+                let (whole, part) = one[ROW * width + column..(ROW + 1) * width].split_at_mut((V - 1) * S::LANES);
                 if V == 2 {
                     simd.store(sums[ROW][0], whole);
                 }
@@ -236,50 +450,31 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
         }
     }
 
-    /// What a tile sees of each row of input; nothing if that is not all in memory.
-    #[inline(always)]
-    fn rows_under<'z, S: Simd<T>, const R: usize, const V: usize>(
-        &self,
-        zeros: &'z [T; MOST],
-        row: usize,
-        column: usize,
-    ) -> Option<[&'z [T]; INPUTS]>
-    where
-        'a: 'z,
-    {
-        let len = V * S::LANES * STEP + WIDTH - 1;
-        let mut rows = [&zeros[..len]; INPUTS];
-        unroll!(INPUT < (R - 1) * STEP + HEIGHT, {
-            if let Some(place) = self.row_place(row, column, INPUT) {
-                rows[INPUT] = self.memory_at(place, len)?;
-            }
-        });
-        Some(rows)
-    }
-
-    /// Where what a tile sees of its `input`-th row of input begins, if that is a row of the image: maybe before the memory.
-    #[inline(always)]
-    fn row_place(&self, row: usize, column: usize, input: usize) -> Option<isize> {
-        let [height, width] = self.image;
-        let y = self.origin[0] + (row * STEP + input) as isize;
-        let x = self.origin[1] + (column * STEP) as isize;
-        ((y as usize) < height).then(|| self.start as isize + y * width as isize + x)
-    }
-
-    #[inline(always)]
-    fn memory_at(&self, place: isize, len: usize) -> Option<&'a [T]> {
-        // A place before the memory is a very large one.
-        self.memory.get(place as usize..(place as usize).wrapping_add(len))
-    }
-
-    /// [`rows_under`](Self::rows_under) at an end of the memory: copies.
+    /// At an end of the memory: with a copy of what the tile sees, and zeros where there is nothing.
     #[cold]
     #[inline(never)]
-    fn held_rows(&self, row: usize, column: usize) -> [[T; MOST]; INPUTS] {
-        core::array::from_fn(|input| match self.row_place(row, column, input) {
-            Some(place) => held_at(self.memory, place),
-            None => [T::ZERO; MOST],
-        })
+    fn run_held<S: Simd<T>>(self, simd: S, len: usize, there: Range<usize>) {
+        let [y, x] = self.first();
+        let Tile { planes, row, across } = self;
+        let View { memory, image, .. } = planes.view;
+        let mut held = [[[T::ZERO; MOST]; INPUTS]; C];
+        let mut channels = planes.channels;
+        for (index, (channel, held)) in channels.iter_mut().zip(&mut held).enumerate() {
+            for (row, held) in there.clone().zip(held) {
+                let place = channel.start + (y + row as isize) * image[1] as isize + x;
+                let (before, from) = ((-place).max(0).unsigned_abs(), place.max(0).unsigned_abs());
+                if before < len && from < memory.len() {
+                    let count = (len - before).min(memory.len() - from);
+                    held[before..before + count].copy_from_slice(&memory[from..from + count]);
+                }
+            }
+            channel.start = (index * INPUTS * MOST) as isize - (y + there.start as isize) * MOST as isize - x;
+        }
+        let memory = held.as_flattened().as_flattened();
+        let view = View { memory, image: [image[0], MOST], ..planes.view };
+        let outputs = planes.outputs.each_mut().map(|output| &mut **output);
+        let mut planes = Planes::<T, HEIGHT, WIDTH, STEP, C> { view, channels, outputs };
+        simd.call(Tile::<T, HEIGHT, WIDTH, STEP, C, R, V, MASKED> { planes: &mut planes, row, across });
     }
 }
 

@@ -8,7 +8,7 @@ use crate::algo::image::Sampling;
 use crate::algo::implicit_gemm::{self, ImplicitGemm, Weights};
 use crate::algo::window::Window;
 use crate::algo::woven::Woven;
-use crate::algo::{Either, Schedule};
+use crate::algo::{Either, Schedule, may_skip_zeros};
 use crate::algorithm::Algorithm;
 use crate::config::{Conv2d, PaddingMode};
 use crate::element::Element;
@@ -71,8 +71,9 @@ impl<T: Element> ConvolutionPlan<T> {
                     (0..config.groups).flat_map(|group_index| (0..group[1]).map(move |row| (group_index, row)));
                 let of_channel = group[0] * window.len();
                 let taps = channels.flat_map(|(group, row)| (0..of_channel).map(move |tap| (group, row, tap)));
-                let taps = taps.map(|(group, row, tap)| weight(group, row, tap)).collect();
-                ConvolutionPlan::Depthwise(depthwise::Weights { isa, window, group, taps, bias })
+                let taps: Vec<T> = taps.map(|(group, row, tap)| weight(group, row, tap)).collect();
+                let skip_zeros = may_skip_zeros(taps.iter().all(|tap| tap.finite()), bias.as_deref());
+                ConvolutionPlan::Depthwise(depthwise::Weights { isa, window, group, taps, bias, skip_zeros })
             }
             Recipe::Phases(_) | Recipe::Merged(_) => unreachable!("only a transposed convolution has phases"),
         }

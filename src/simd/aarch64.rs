@@ -20,12 +20,6 @@ vectors!(
         // SAFETY: four elements are read, and `from` has four.
         unsafe { vld1q_f32(from.as_ptr()) }
     },
-    load_even |from: &[f32]| {
-        let from: &[f32; 8] = from.first_chunk().expect("two whole vectors");
-        // SAFETY: four elements are read at 0 and at 4, and `from` has 8.
-        let (a, b) = unsafe { (vld1q_f32(from.as_ptr()), vld1q_f32(from.as_ptr().add(4))) };
-        vuzp1q_f32(a, b)
-    },
     store |vector, to: &mut [f32]| {
         let to: &mut [f32; 4] = to.first_chunk_mut().expect("a whole vector");
         // SAFETY: four elements are written, and `to` has four.
@@ -58,6 +52,7 @@ vectors!(
         unsafe { vld1q_f32(lanes.as_ptr()) }
     },
     zip |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
+    unzip |a, b| (vuzp1q_f32(a, b), vuzp2q_f32(a, b)),
     zip_groups |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
     split_groups |a, b| (a, b),
     prefetch |_: &[f32], _| (),
@@ -72,12 +67,6 @@ vectors!(
         let from: &[f64; 2] = from.first_chunk().expect("a whole vector");
         // SAFETY: two elements are read, and `from` has two.
         unsafe { vld1q_f64(from.as_ptr()) }
-    },
-    load_even |from: &[f64]| {
-        let from: &[f64; 4] = from.first_chunk().expect("two whole vectors");
-        // SAFETY: two elements are read at 0 and at 2, and `from` has 4.
-        let (a, b) = unsafe { (vld1q_f64(from.as_ptr()), vld1q_f64(from.as_ptr().add(2))) };
-        vuzp1q_f64(a, b)
     },
     store |vector, to: &mut [f64]| {
         let to: &mut [f64; 2] = to.first_chunk_mut().expect("a whole vector");
@@ -111,6 +100,7 @@ vectors!(
         unsafe { vld1q_f64(lanes.as_ptr()) }
     },
     zip |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
+    unzip |a, b| (vuzp1q_f64(a, b), vuzp2q_f64(a, b)),
     zip_groups |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
     split_groups |a, b| (a, b),
     prefetch |_: &[f64], _| (),

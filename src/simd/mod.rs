@@ -12,6 +12,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+pub(crate) mod rows;
 mod scalar;
 pub(crate) mod taps;
 #[macro_use]
@@ -54,6 +55,8 @@ pub trait Simd<T: Copy>: Copy {
     const FREE_MASKS: bool;
     /// Most rows of a register tile that has pixels as lanes.
     const TILE_ROWS: usize;
+    /// Whether the two halves of a vector can be told apart: if not, the operations that do so must not be asked for.
+    const HALVES: bool = false;
     /// A vector.
     type Vector: Copy;
     /// A choice of lanes.
@@ -67,7 +70,10 @@ pub trait Simd<T: Copy>: Copy {
     /// The first [`LANES`](Self::LANES) elements; panics where there are fewer.
     fn load(self, from: &[T]) -> Self::Vector;
     /// Elements 0, 2, 4 and so on of the first twice [`LANES`](Self::LANES); panics where there are fewer.
-    fn load_even(self, from: &[T]) -> Self::Vector;
+    #[inline(always)]
+    fn load_even(self, from: &[T]) -> Self::Vector {
+        self.unzip(self.load(from), self.load(&from[Self::LANES..])).0
+    }
     /// Writes the first [`LANES`](Self::LANES) elements; panics where there are fewer.
     fn store(self, vector: Self::Vector, to: &mut [T]);
     /// All elements of a slice shorter than a vector; the other lanes are zero.
@@ -82,10 +88,27 @@ pub trait Simd<T: Copy>: Copy {
     fn compress(self, vector: Self::Vector, bits: u32) -> Self::Vector;
     /// Interleaves two vectors: `a[0], b[0], a[1], b[1]` and so on; first their lower halves.
     fn zip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
+    /// The elements 0, 2 and so on of two vectors, one vector's behind the other's; then the elements 1, 3 and so on.
+    fn unzip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
     /// Interleaves two vectors, group by group: `a[0], b[0], a[1], b[1]` and so on; first the lower halves of all groups.
     fn zip_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
     /// The groups 0, 2 and so on of two vectors, one vector's behind the other's; then the groups 1, 3 and so on.
     fn split_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
+    /// The first half of [`LANES`](Self::LANES) elements of each slice; panics where there are fewer.
+    #[inline(always)]
+    fn load_halves(self, _a: &[T], _b: &[T]) -> Self::Vector {
+        unreachable!("no halves")
+    }
+    /// Two values, each in one half of the lanes.
+    #[inline(always)]
+    fn splat_halves(self, _a: T, _b: T) -> Self::Vector {
+        unreachable!("no halves")
+    }
+    /// The first lanes of each half, as many as its slice has elements, and a half at most.
+    #[inline(always)]
+    fn store_halves(self, _vector: Self::Vector, _a: &mut [T], _b: &mut [T]) {
+        unreachable!("no halves")
+    }
     /// Asks for the cache line at an index of a slice to be brought into the second-level cache. The index may lie behind the end.
     fn prefetch(self, slice: &[T], index: usize);
     /// `a + b`.
@@ -258,11 +281,12 @@ macro_rules! vectors {
     (
         $token:ty, $features:literal, $element:ty, $vector:ty, $lanes:literal, masks $mask_type:ty,
         groups of $group:literal, registers $registers:literal, panel $panel:literal, rows $rows:literal,
-        splat $splat:expr, load $load:expr, load_even $load_even:expr, store $store:expr,
+        splat $splat:expr, load $load:expr, store $store:expr,
         load_partial $load_partial:expr, store_partial $store_partial:expr,
         mask $mask:expr, keep $keep:expr, compress $compress:expr,
-        zip $zip_all:expr, zip_groups $zip:expr, split_groups $split:expr, prefetch $prefetch:expr,
-        add $add:expr, fma $fma:expr $(,)?
+        zip $zip_all:expr, unzip $unzip:expr, zip_groups $zip:expr, split_groups $split:expr, prefetch $prefetch:expr,
+        add $add:expr, fma $fma:expr
+        $(, load_halves $load_halves:expr, splat_halves $splat_halves:expr, store_halves $store_halves:expr)? $(,)?
     ) => {
         impl $crate::simd::Simd<$element> for $token {
             const LANES: usize = $lanes;
@@ -278,18 +302,21 @@ macro_rules! vectors {
 
             #[inline(always)]
             fn call<K: $crate::simd::Kernel<$element>>(self, kernel: K) -> K::Output {
-                #[inline(never)]
                 #[target_feature(enable = $features)]
                 fn inner<K: $crate::simd::Kernel<$element>>(token: $token, kernel: K) -> K::Output {
                     kernel.run(token)
                 }
-                // SAFETY: a token exists only where its features were detected.
-                unsafe { inner(self, kernel) }
+                // The compiler does not keep this promise for functions with target features. This one has none, so that `inner` stays out of it.
+                #[inline(never)]
+                fn apart<K: $crate::simd::Kernel<$element>>(token: $token, kernel: K) -> K::Output {
+                    // SAFETY: a token exists only where its features were detected.
+                    unsafe { inner(token, kernel) }
+                }
+                apart(self, kernel)
             }
 
             vectors!(@op $features, $splat, splat(value: $element) -> $vector);
             vectors!(@op $features, $load, load(from: &[$element]) -> $vector);
-            vectors!(@op $features, $load_even, load_even(from: &[$element]) -> $vector);
             vectors!(@op $features, $store, store(vector: $vector, to: &mut [$element]) -> ());
             vectors!(@op $features, $load_partial, load_partial(from: &[$element]) -> $vector);
             vectors!(@op $features, $store_partial, store_partial(vector: $vector, to: &mut [$element]) -> ());
@@ -297,11 +324,18 @@ macro_rules! vectors {
             vectors!(@op $features, $keep, keep(vector: $vector, mask: $mask_type) -> $vector);
             vectors!(@op $features, $compress, compress(vector: $vector, bits: u32) -> $vector);
             vectors!(@op $features, $zip_all, zip(a: $vector, b: $vector) -> ($vector, $vector));
+            vectors!(@op $features, $unzip, unzip(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $zip, zip_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $split, split_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $prefetch, prefetch(slice: &[$element], index: usize) -> ());
             vectors!(@op $features, $add, add(a: $vector, b: $vector) -> $vector);
             vectors!(@op $features, $fma, fma(a: $vector, b: $vector, c: $vector) -> $vector);
+            $(
+                const HALVES: bool = true;
+                vectors!(@op $features, $load_halves, load_halves(a: &[$element], b: &[$element]) -> $vector);
+                vectors!(@op $features, $splat_halves, splat_halves(a: $element, b: $element) -> $vector);
+                vectors!(@op $features, $store_halves, store_halves(vector: $vector, a: &mut [$element], b: &mut [$element]) -> ());
+            )?
         }
     };
     (@op $features:literal, $body:expr, $name:ident($($argument:ident: $type:ty),*) -> $output:ty) => {

@@ -40,12 +40,6 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     }
 
     #[inline(always)]
-    fn load_even(self, from: &[T]) -> Self::Vector {
-        let from: &[T; 2 * LANES] = from.first_chunk().expect("two whole vectors");
-        core::array::from_fn(|lane| from[2 * lane])
-    }
-
-    #[inline(always)]
     fn store(self, vector: Self::Vector, to: &mut [T]) {
         *to.first_chunk_mut().expect("a whole vector") = vector;
     }
@@ -87,6 +81,12 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     fn zip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
         let at = |index: usize| if index.is_multiple_of(2) { a[index / 2] } else { b[index / 2] };
         (core::array::from_fn(at), core::array::from_fn(|lane| at(lane + LANES)))
+    }
+
+    #[inline(always)]
+    fn unzip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
+        let at = |index: usize| if index < LANES { a[index] } else { b[index - LANES] };
+        (core::array::from_fn(|lane| at(2 * lane)), core::array::from_fn(|lane| at(2 * lane + 1)))
     }
 
     /// A vector is one group.

@@ -25,14 +25,6 @@ vectors!(
         // SAFETY: eight elements are read, and `from` has eight.
         unsafe { _mm256_loadu_ps(from.as_ptr()) }
     },
-    load_even |from: &[f32]| {
-        let from: &[f32; 16] = from.first_chunk().expect("two whole vectors");
-        // SAFETY: eight elements are read at 0 and at 8, and `from` has 16.
-        let (a, b) = unsafe { (_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))) };
-        // Within each half 0 2 of a, then of b; then the halves are sorted.
-        let pairs = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
-        _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(pairs))
-    },
     store |vector, to: &mut [f32]| {
         let to: &mut [f32; 8] = to.first_chunk_mut().expect("a whole vector");
         // SAFETY: eight elements are written, and `to` has eight.
@@ -65,6 +57,13 @@ vectors!(
         let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
         (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
     },
+    unzip |a, b| {
+        // Within each half those of a, then of b; then the halves are sorted.
+        let (even, odd) = (_mm256_shuffle_ps::<0b10_00_10_00>(a, b), _mm256_shuffle_ps::<0b11_01_11_01>(a, b));
+        let (even, odd) = (_mm256_castps_pd(even), _mm256_castps_pd(odd));
+        let (even, odd) = (_mm256_permute4x64_pd::<0b11_01_10_00>(even), _mm256_permute4x64_pd::<0b11_01_10_00>(odd));
+        (_mm256_castpd_ps(even), _mm256_castpd_ps(odd))
+    },
     zip_groups |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
     prefetch |slice: &[f32], index| prefetch(slice, index),
@@ -79,12 +78,6 @@ vectors!(
         let from: &[f64; 4] = from.first_chunk().expect("a whole vector");
         // SAFETY: four elements are read, and `from` has four.
         unsafe { _mm256_loadu_pd(from.as_ptr()) }
-    },
-    load_even |from: &[f64]| {
-        let from: &[f64; 8] = from.first_chunk().expect("two whole vectors");
-        // SAFETY: four elements are read at 0 and at 4, and `from` has 8.
-        let (a, b) = unsafe { (_mm256_loadu_pd(from.as_ptr()), _mm256_loadu_pd(from.as_ptr().add(4))) };
-        _mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_unpacklo_pd(a, b))
     },
     store |vector, to: &mut [f64]| {
         let to: &mut [f64; 4] = to.first_chunk_mut().expect("a whole vector");
@@ -118,6 +111,10 @@ vectors!(
         let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
         (_mm256_permute2f128_pd::<0x20>(low, high), _mm256_permute2f128_pd::<0x31>(low, high))
     },
+    unzip |a, b| {
+        let (even, odd) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+        (_mm256_permute4x64_pd::<0b11_01_10_00>(even), _mm256_permute4x64_pd::<0b11_01_10_00>(odd))
+    },
     zip_groups |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
     prefetch |slice: &[f64], index| prefetch(slice, index),
@@ -149,13 +146,6 @@ vectors!(
         // SAFETY: sixteen elements are read, and `from` has sixteen.
         unsafe { _mm512_loadu_ps(from.as_ptr()) }
     },
-    load_even |from: &[f32]| {
-        let from: &[f32; 32] = from.first_chunk().expect("two whole vectors");
-        // SAFETY: sixteen elements are read at 0 and at 16, and `from` has 32.
-        let (a, b) = unsafe { (_mm512_loadu_ps(from.as_ptr()), _mm512_loadu_ps(from.as_ptr().add(16))) };
-        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        _mm512_permutex2var_ps(a, even, b)
-    },
     store |vector, to: &mut [f32]| {
         let to: &mut [f32; 16] = to.first_chunk_mut().expect("a whole vector");
         // SAFETY: sixteen elements are written, and `to` has sixteen.
@@ -179,11 +169,31 @@ vectors!(
         let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
         (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b))
     },
+    unzip |a, b| {
+        let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+        (_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
+    },
     zip_groups |a, b| (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)),
     prefetch |slice: &[f32], index| prefetch(slice, index),
     add _mm512_add_ps,
     fma _mm512_fmadd_ps,
+    load_halves |a: &[f32], b: &[f32]| {
+        let [a, b]: [&[f32; 8]; 2] = [a, b].map(|half| half.first_chunk().expect("half a vector"));
+        // SAFETY: eight elements are read of each, and each has eight.
+        let (a, b) = unsafe { (_mm256_loadu_ps(a.as_ptr()), _mm256_loadu_ps(b.as_ptr())) };
+        _mm512_insertf32x8::<1>(_mm512_castps256_ps512(a), b)
+    },
+    splat_halves |a: f32, b: f32| _mm512_mask_blend_ps(0xff00, _mm512_set1_ps(a), _mm512_set1_ps(b)),
+    store_halves |vector, a: &mut [f32], b: &mut [f32]| {
+        let (in_a, in_b) = (first_lanes(a.len().min(8)) as __mmask8, first_lanes(b.len().min(8)) as __mmask8);
+        // SAFETY: lanes beyond the slices are masked off, and masked lanes are not accessed.
+        unsafe {
+            _mm256_mask_storeu_ps(a.as_mut_ptr(), in_a, _mm512_castps512_ps256(vector));
+            _mm256_mask_storeu_ps(b.as_mut_ptr(), in_b, _mm512_extractf32x8_ps::<1>(vector));
+        }
+    },
 );
 
 vectors!(
@@ -193,12 +203,6 @@ vectors!(
         let from: &[f64; 8] = from.first_chunk().expect("a whole vector");
         // SAFETY: eight elements are read, and `from` has eight.
         unsafe { _mm512_loadu_pd(from.as_ptr()) }
-    },
-    load_even |from: &[f64]| {
-        let from: &[f64; 16] = from.first_chunk().expect("two whole vectors");
-        // SAFETY: eight elements are read at 0 and at 8, and `from` has 16.
-        let (a, b) = unsafe { (_mm512_loadu_pd(from.as_ptr()), _mm512_loadu_pd(from.as_ptr().add(8))) };
-        _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b)
     },
     store |vector, to: &mut [f64]| {
         let to: &mut [f64; 8] = to.first_chunk_mut().expect("a whole vector");
@@ -222,11 +226,30 @@ vectors!(
         let (low, high) = (_mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15));
         (_mm512_permutex2var_pd(a, low, b), _mm512_permutex2var_pd(a, high, b))
     },
+    unzip |a, b| {
+        let (even, odd) = (_mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15));
+        (_mm512_permutex2var_pd(a, even, b), _mm512_permutex2var_pd(a, odd, b))
+    },
     zip_groups |a, b| (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b)),
     prefetch |slice: &[f64], index| prefetch(slice, index),
     add _mm512_add_pd,
     fma _mm512_fmadd_pd,
+    load_halves |a: &[f64], b: &[f64]| {
+        let [a, b]: [&[f64; 4]; 2] = [a, b].map(|half| half.first_chunk().expect("half a vector"));
+        // SAFETY: four elements are read of each, and each has four.
+        let (a, b) = unsafe { (_mm256_loadu_pd(a.as_ptr()), _mm256_loadu_pd(b.as_ptr())) };
+        _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(a), b)
+    },
+    splat_halves |a: f64, b: f64| _mm512_mask_blend_pd(0xf0, _mm512_set1_pd(a), _mm512_set1_pd(b)),
+    store_halves |vector, a: &mut [f64], b: &mut [f64]| {
+        let (in_a, in_b) = (first_lanes(a.len().min(4)) as __mmask8, first_lanes(b.len().min(4)) as __mmask8);
+        // SAFETY: lanes beyond the slices are masked off, and masked lanes are not accessed.
+        unsafe {
+            _mm256_mask_storeu_pd(a.as_mut_ptr(), in_a, _mm512_castpd512_pd256(vector));
+            _mm256_mask_storeu_pd(b.as_mut_ptr(), in_b, _mm512_extractf64x4_pd::<1>(vector));
+        }
+    },
 );
 
 /// One bit for each of the first `count` of sixteen lanes.
