@@ -54,7 +54,7 @@ pub(crate) const fn most_in_run(registers: usize, vectors: usize) -> usize {
 
 /// Whether a tap has multiply-adds enough to ask for weights meanwhile: with few registers it is cheaper to ask for all that a tile has to before its
 /// first tap. With many that takes 2 to 7 % of a tile's time, since more is asked for than can be under way.
-const fn asks_by_tap(registers: usize) -> bool {
+pub(super) const fn asks_by_tap(registers: usize) -> bool {
     registers > 16
 }
 

@@ -10,7 +10,7 @@
 //!     sums[p] = acc[p], or added to what is there
 //! ```
 
-use super::channel_tile::most_pixels;
+use super::channel_tile::{asks_by_tap, most_pixels};
 use super::tile::CACHE_LINE;
 use crate::simd::taps::Strided;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
@@ -109,12 +109,22 @@ impl<T: Arithmetic, const P: usize, const V: usize> Kernel<T> for OneTile<'_, '_
         let mut acc = [[simd.splat(T::ZERO); V]; P];
         let (mut pixels, mut channels) = (self.pixels, self.channels);
         let mut weights = Strided::new(self.weights, self.rows, V * S::LANES, channels);
-        for line in self.ahead.chunks(CACHE_LINE / size_of::<T>()) {
-            simd.prefetch(line, 0);
+        let line = CACHE_LINE / size_of::<T>();
+        let (mut at, each) = (0, self.ahead.len().div_ceil(channels.max(1)));
+        while !asks_by_tap(S::REGISTERS) && at < self.ahead.len() {
+            simd.prefetch(self.ahead, at);
+            at += line;
         }
         loop {
             let of_block = Strided::new(pixels, 1, (P - 1) * S::LANES + 1, channels.min(S::LANES));
             for (x, weights) in of_block.zip(&mut weights) {
+                if asks_by_tap(S::REGISTERS) {
+                    simd.prefetch(self.ahead, at);
+                    if each > line {
+                        simd.prefetch(self.ahead, at + line);
+                    }
+                    at += each;
+                }
                 let mut w = [simd.splat(T::ZERO); V];
                 unroll!(VECTOR < V, at most 2, {
                     w[VECTOR] = simd.load(&weights[VECTOR * S::LANES..]);
