@@ -3,7 +3,7 @@
 //! Times every convolution with each algorithm, in turns, and compares the chosen one with the fastest. Prints the
 //! layers where it is more than 5 % behind, or with `--all` the times of all, and fails if those are more than 5 %. A workload is a CSV file as `examples/layers` reads
 //! them; without one, convolutions of all kinds are made up. With `--fast` the algorithms are those that fast numerics admit; then the choice
-//! gives up to 5 % away for smaller errors.
+//! gives up to 2 % away for smaller errors.
 
 #[path = "shared/pool.rs"]
 mod pool;

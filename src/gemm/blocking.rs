@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::MAX_ROWS;
 use crate::algorithm::Algorithm;
 use crate::element::Element;
-use crate::kernels::{channel_tile, pixel_tile};
+use crate::kernels::{channel_tile, few_pixels, pixel_tile};
 use crate::parts::{Chunks, even_part};
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -131,8 +131,26 @@ impl TileShape {
 
     /// Weight panels that go through the tiles together. With pixels as lanes those of a tile are read again for each few output channels, so that
     /// the more there are, the less of them comes from beyond the first-level cache.
-    pub(crate) fn panels_together(self, lanes: Lanes) -> usize {
-        if lanes.are_pixels() { MAX_ROWS / self.panel } else { 1 }
+    /// With channels as lanes it is tiles of a few pixels that need more than one to be busy.
+    pub(crate) fn panels_together(self, lanes: Lanes, tile_pixels: usize) -> usize {
+        match lanes {
+            Lanes::Pixels | Lanes::GatheredPixels => MAX_ROWS / self.panel,
+            Lanes::Channels => few_pixels::panels_together(self.registers, self.panel_vectors(), tile_pixels),
+            Lanes::GatheredChannels => 1,
+        }
+    }
+
+    /// What a tap costs for a panel, if so many go together.
+    fn panel_cost(self, pixels: usize, vectors: usize, together: usize) -> usize {
+        (pixels * vectors).max(LATENCY.div_ceil(together))
+    }
+
+    /// Whether pixels of a small image are better computed one by one, each with the taps that see the image from there, and not all with all taps
+    /// that do from anywhere; where `seen` are the taps of all pixels, and `anywhere` those of them all together. Around each there is as much to do again.
+    pub(crate) fn better_apart(self, channels: usize, pixels: usize, seen: usize, anywhere: usize) -> bool {
+        let vectors = channels.min(self.panel).div_ceil(self.lanes);
+        let together = self.panels_together(Lanes::Channels, 1).min(channels / self.panel).max(1);
+        2 * seen * self.panel_cost(1, vectors, together) < anywhere * self.panel_cost(pixels, vectors, 1)
     }
 
     /// Runs, and pixels of each at most, of the tiles that cover runs of so many pixels `step` apart, for weights with so many
@@ -164,19 +182,21 @@ impl TileShape {
     /// all the time count as what they wait for: each other, or the instructions around them.
     pub(crate) fn tap_cost(self, lanes: Lanes, channels: usize, [runs, run]: [usize; 2], step: usize) -> usize {
         let (together, most) = self.tile_of_runs(lanes, channels, run, step);
-        let tile = |rows: usize, vectors: usize| {
+        let tile_of = |rows: usize, vectors: usize, panels: usize| {
             let loads = rows + vectors;
-            let instructions = rows * vectors + loads + LOOP;
+            let instructions = rows * vectors + loads + LOOP / panels;
             // As many loads as multiply-adds, or nearly so, where registers are few: a third of them come late.
-            let loads = if self.registers > 16 { 0 } else { loads * 4 / 3 };
-            (rows * vectors).max(LATENCY).max(instructions * 2 / PER_CYCLE).max(loads)
+            let loads = if self.many_registers() { 0 } else { loads * 4 / 3 };
+            self.panel_cost(rows, vectors, panels).max(instructions * 2 / PER_CYCLE).max(loads)
         };
+        let tile = |rows: usize, vectors: usize| tile_of(rows, vectors, 1);
         match lanes {
             Lanes::Channels | Lanes::GatheredChannels => {
                 let of_panels = |pixels: usize| {
                     let (whole, rest) = (channels / self.panel, (channels % self.panel).div_ceil(self.lanes));
                     let last = if rest > 0 { tile(pixels, rest) } else { 0 };
-                    whole * tile(pixels, self.panel / self.lanes) + last
+                    let together = self.panels_together(lanes, pixels).min(whole).max(1);
+                    whole * tile_of(pixels, self.panel_vectors(), together) + last
                 };
                 // Some parts have a pixel less.
                 let of_parts = |runs: usize, run: usize| {
@@ -231,9 +251,14 @@ impl TileShape {
         self.panel / self.lanes
     }
 
+    /// Whether there are 32 of them.
+    pub(crate) fn many_registers(self) -> bool {
+        self.registers > 16
+    }
+
     /// Multiply-adds that a tile waits for a tap whose pixels lie far from those of the tap before. Larger tiles have enough to do meanwhile.
     pub(crate) fn wait(self, lanes: Lanes) -> usize {
-        match self.registers > 16 {
+        match self.many_registers() {
             true => 0,
             // Of more pixels, and for each few output channels anew.
             false if lanes.are_pixels() => 3 * WAIT,

@@ -18,6 +18,7 @@ use core::ops::Range;
 
 use crate::element::Element;
 use crate::kernels::channel_tile::{Ahead, MultiplyChannels};
+use crate::kernels::few_pixels::{self, MultiplyFew};
 use crate::kernels::gather::Gather;
 use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::tile::{Block, Clip, Tile};
@@ -98,6 +99,9 @@ pub(crate) const MAX_ROWS: usize = 32;
 
 /// Pixels that a tile should have where it is made smaller for the sake of padding.
 const LEAST: usize = 4;
+
+/// Pixels of an image that may have tiles of their own.
+const MOST_APART: usize = 16;
 
 /// What a [`Gemm`] notes down on its way; kept from call to call for its memory's sake.
 #[derive(Clone, Debug, Default)]
@@ -224,10 +228,17 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 (memory, step, first_list) = (&*gathered, 1, 0);
             }
             let of_block = if self.lanes.gathered() { &lists.gathered } else { &lists.taps };
+            let most = lists.tiles.iter().map(Tile::pixels).max().unwrap_or(0);
+            let most = shape.panels_together(self.lanes, most);
             let mut panel = self.panels.start;
             while panel < self.panels.end {
-                let together = panel..(panel + shape.panels_together(self.lanes)).min(self.panels.end);
-                let rows = panels.range(together.clone());
+                let mut together = panel..(panel + most).min(self.panels.end);
+                let mut rows = panels.range(together.clone());
+                if !self.lanes.are_pixels() && together.len() > 1 && rows.len() < together.len() * panels.size {
+                    // The last panel has fewer channels, and goes by itself.
+                    together.end -= 1;
+                    rows = panels.range(together.clone());
+                }
                 let (first, rows) = (rows.start - first_row, rows.len());
                 let block = Block {
                     weights: self.weights.consecutive(self.group, index, together.clone()),
@@ -253,6 +264,19 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     });
                 } else {
                     let sums = &mut sums[shape.padded(first) * pixels..];
+                    if together.len() > 1 {
+                        let sums = &mut sums[..rows * pixels];
+                        T::launch(self.isa, MultiplyFew { block, panels: together.len(), sums: &mut *sums });
+                        let of_panels = sums.chunks_exact(rows * pixels / together.len());
+                        if index + 1 == self.weights.blocks().len() {
+                            let firsts = (first..).step_by(panels.size);
+                            for (first, sums) in firsts.zip(of_panels) {
+                                output.with_rows(first, panels.size, |rows| few_pixels::turn(sums, rows));
+                            }
+                        }
+                        panel = together.end;
+                        continue;
+                    }
                     let ahead = if in_place.is_some() && panel == self.panels.start && self.lanes == Lanes::Channels {
                         Ahead::Pixels
                     } else {
@@ -281,8 +305,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         sights.clear();
         taps.clear();
         let channels = self.weights.panels().total;
-        let (together, most) = shape.tile_of_runs(self.lanes, channels, len, step);
-        let lead = shape.lead(self.lanes, channels, len, step);
+        let apart = self.better_apart(runs, shape);
+        let (together, most) = if apart { (1, 1) } else { shape.tile_of_runs(self.lanes, channels, len, step) };
+        let lead = if apart { 0 } else { shape.lead(self.lanes, channels, len, step) };
         let mut add = |run: Range<usize>, pixels: Range<usize>| {
             let mut sight = self.source.sight(run.clone(), pixels.clone());
             if let Some(sight) = sight.as_mut().filter(|_| self.lanes.are_pixels() || !shape.clips) {
@@ -300,7 +325,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 taps: list as u32,
             });
         };
-        let whole = self.end_of_part(0, len, most) == len;
+        let whole = apart || self.end_of_part(0, len, most) == len;
         let mut run = 0;
         while run < count {
             if lead > 0 && run + 2 <= count {
@@ -327,6 +352,19 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             }
             run += runs;
         }
+    }
+
+    /// Whether each pixel is a tile.
+    fn better_apart(&self, Runs { count, len, .. }: Runs, shape: TileShape) -> bool {
+        if self.lanes != Lanes::Channels || !(2..=MOST_APART).contains(&(count * len)) {
+            return false;
+        }
+        let Some(all) = self.source.sight(0..count, 0..len) else { return false };
+        let sight = |run: Range<usize>, pixel: Range<usize>| self.source.sight(run, pixel);
+        let rows = (0..count).filter_map(|run| sight(run..run + 1, 0..1)).map(|sight| sight.rows.len());
+        let columns = (0..len).filter_map(|pixel| sight(0..1, pixel..pixel + 1)).map(|sight| sight.columns.len());
+        let seen = rows.sum::<usize>() * columns.sum::<usize>();
+        shape.better_apart(self.weights.panels().total, count * len, seen, all.rows.len() * all.columns.len())
     }
 
     /// Where to cut a run behind a pixel: at an edge, so that no tile sees taps that only some of its pixels do, if that leaves parts that are worth it.

@@ -3,6 +3,7 @@
 pub(crate) mod axpy;
 pub(crate) mod channel_tile;
 pub(crate) mod copy;
+pub(crate) mod few_pixels;
 pub(crate) mod gather;
 pub(crate) mod image_tile;
 pub(crate) mod pixel_tile;

@@ -32,6 +32,13 @@ pub(crate) struct Tile {
     pub(crate) taps: u32,
 }
 
+impl Tile {
+    /// How many they are in all.
+    pub(crate) fn pixels(&self) -> usize {
+        usize::from(self.len) * usize::from(self.runs)
+    }
+}
+
 /// The operands of one weight panel, or several, and one block of taps.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a, T> {

@@ -17,7 +17,7 @@ use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
 use crate::activation::Activation;
 use crate::algo::Schedule;
 use crate::algorithm::Algorithm;
-use crate::config::{Conv2d, Pads};
+use crate::config::{Conv2d, PaddingMode, Pads};
 use crate::element::Element;
 use crate::error::{Axis, Error};
 use crate::gemm::blocking::TileShape;
@@ -230,6 +230,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         unpadded,
         sampled: None,
         taps,
+        seen: [0, 1].map(|axis| seen(config, problem, axis)),
         shape,
         element_bytes: size_of::<T>(),
         memory: shape.region,
@@ -237,6 +238,27 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         pixel_limit: usize::MAX,
         macs: macs.saturating_mul(problem.batch as u64),
     }
+}
+
+/// Pairs of an output position and a tap along an axis where the tap is on the image; all of them where padding is not of zeros.
+fn seen(config: &Conv2d, problem: &Problem, axis: usize) -> usize {
+    let (input, output) = (problem.input[axis], problem.output[axis]);
+    match problem.mode {
+        PaddingMode::Zeros => pairs(config, problem, axis, output, input),
+        _ => output * config.kernel[axis],
+    }
+}
+
+/// Pairs of one of `numbers` positions and a tap along an axis that lead to a place below a limit.
+fn pairs(config: &Conv2d, problem: &Problem, axis: usize, numbers: usize, limit: usize) -> usize {
+    let place = |tap: usize| (tap * config.dilation[axis]) as isize - problem.pads.begins()[axis] as isize;
+    (0..config.kernel[axis]).map(|tap| steps_within(numbers, problem.stride[axis], place(tap), limit)).sum()
+}
+
+/// How many of the first numbers, times a step and plus a place, are from 0 on and below a limit.
+fn steps_within(numbers: usize, step: usize, place: isize, limit: usize) -> usize {
+    let below = |end: isize| end.max(0).unsigned_abs().div_ceil(step).min(numbers);
+    below(limit as isize - place) - below(-place)
 }
 
 fn taps(config: &Conv2d, problem: &Problem, phases: [usize; 2]) -> Taps {
@@ -251,5 +273,26 @@ fn taps(config: &Conv2d, problem: &Problem, phases: [usize; 2]) -> Taps {
         channels: problem.in_channels_per_group(),
         classes: axes.map(|(classes, _)| classes),
         distance: axes.map(|(_, distance)| distance),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_counted() {
+        for (numbers, step, place, limit) in [(4, 1, -1, 4), (5, 2, -3, 3), (7, 3, 2, 20), (3, 1, 9, 5), (0, 1, 0, 9)] {
+            let within = |number: &usize| (0..limit as isize).contains(&((number * step) as isize + place));
+            assert_eq!(steps_within(numbers, step, place, limit), (0..numbers).filter(within).count());
+        }
+    }
+
+    #[test]
+    fn taps_on_padding_are_not_seen() {
+        let of = |config: &Conv2d, size| seen(config, &Problem::convolution(config, (1, 1, size, size)).unwrap(), 1);
+        assert_eq!(of(&Conv2d::new(1, 1, 3).padding(1), 7), 19);
+        assert_eq!(of(&Conv2d::new(1, 1, 3).padding(1).padding_mode(PaddingMode::Reflect), 7), 21);
+        assert_eq!(of(&Conv2d::new(1, 1, 3).padding(12).dilation(12), 14), 14 + 2 * 2);
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array3, Array4, ArrayRef1, ArrayRef3, ArrayRef4, ArrayView4, ArrayViewMut4};
 
 use super::standard::{one_row, with_row};
-use super::{FirstSchedule, Operation, Options, check, demand, layer_calls};
+use super::{FirstSchedule, Operation, Options, check, demand, layer_calls, pairs};
 use crate::activation::Activation;
 use crate::algo::drive;
 use crate::algorithm::Candidate;
@@ -111,7 +111,10 @@ impl<T: Element> ConvTranspose2dLayer<T> {
 
     fn demand(&self, problem: &Problem) -> Demand {
         let macs = self.config.transposed_macs(problem.input).unwrap_or(u64::MAX);
-        demand::<T>(&self.config, problem, self.isa, problem.stride, macs)
+        let demand = demand::<T>(&self.config, problem, self.isa, problem.stride, macs);
+        // Here it is the input whose positions lead to places of the output.
+        let seen = [0, 1].map(|axis| pairs(&self.config, problem, axis, problem.input[axis], problem.output[axis]));
+        Demand { seen, ..demand }
     }
 
     layer_calls!();

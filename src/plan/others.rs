@@ -118,7 +118,7 @@ impl<T: Element> Others<T> {
     }
 
     /// The one that runs instead of the exact order: the one that is expected to take the least, if that is less by an eighth. Of those that are
-    /// within a twentieth of the fastest it is the one that errs the least: costs are guesses. The choice depends neither on the threads nor on the
+    /// within a fiftieth of the fastest it is the one that errs the least: costs are guesses. The choice depends neither on the threads nor on the
     /// batch, since it changes bits.
     pub(super) fn chosen(&self, demand: &Demand, exact: impl FnOnce(&Demand) -> usize) -> Option<Reordering> {
         let one = Demand { batch: 1, ..*demand };
@@ -126,7 +126,7 @@ impl<T: Element> Others<T> {
         if !self.forced && least >= exact(&one) / 8 * 7 {
             return None;
         }
-        let close = |other: &&Other<T>| cost(&one, other.reordering) <= least + least / 20;
+        let close = |other: &&Other<T>| cost(&one, other.reordering) <= least + least / 50;
         self.admitted.iter().find(close).map(|other| other.reordering)
     }
 

@@ -123,6 +123,8 @@ pub(crate) struct Demand {
     /// Neighbours in a vector of pixels are so far apart: the stride of a transposed convolution, else 1.
     pub(crate) phases: [usize; 2],
     pub(crate) taps: Taps,
+    /// Along rows and columns: how many pairs there are of an output position and a tap on the image, of all phases.
+    pub(crate) seen: [usize; 2],
     /// Rows and columns of the first pixels of all phases that lie before the output.
     pub(crate) lead: [usize; 2],
     /// So many phases are kept in working memory until all are there.
@@ -378,10 +380,23 @@ impl Demand {
         } else {
             0
         };
-        let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
+        let multiply = self.of_seen(lanes, taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around));
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
         rounds.saturating_mul(region * groups)
+    }
+
+    /// The share of a number that is left where taps on padding are left out: those of whole rows, and with channels as lanes of columns.
+    fn of_seen(&self, lanes: Lanes, number: usize) -> usize {
+        let axes = match lanes {
+            _ if self.sampled.is_some() || lanes.gathered() => 0..0,
+            Lanes::Channels => 0..2,
+            _ => 0..1,
+        };
+        axes.fold(number, |number, axis| {
+            let all = self.phase_sizes()[axis] * self.phases[axis] * self.taps.kernel[axis];
+            (number as u128 * self.seen[axis].min(all) as u128 / all.max(1) as u128) as usize
+        })
     }
 
     /// What it takes to pack the pixels of a region.
@@ -421,6 +436,7 @@ mod tests {
             taps: Taps { kernel: [3, 3], of_kernel: 9, channels: 64, classes: [1, 1], distance: [1, 1] },
             linear: false,
             kept: 0,
+            seen: [usize::MAX; 2],
             lead: [0, 0],
             unpadded: false,
             column_step: 1,

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! multiply      at each point, as any product
-//! weights       STREAM for each vector of them, if they are more than stays in the second-level cache; STREAM_FAR if not even the third-level one holds them
+//! weights       STREAM for each vector of them, if they are more than stays in the second-level cache; STREAM_FAR for what a third-level one does not hold
 //! evaluate      about 18 for each vector of input channels and point of a tile
 //! interpolate   about 13 for each vector of output channels and point of a tile
 //! values        SPILL for each vector of them and time that they are gone through, if they are more than stays in the second-level cache
@@ -23,7 +23,9 @@ const SPILL: usize = 2;
 /// Bytes of values, and of weights, that stay in a second-level cache, and of weights that stay in a third-level one.
 const VALUES_NEAR: usize = 600 << 10;
 const NEAR_BYTES: usize = 256 << 10;
-const FAR_BYTES: usize = 24 << 20;
+const FAR_BYTES: usize = 20 << 20;
+/// Rows and columns of points beyond which more cost no more, with many registers.
+const MOST_PRICED: usize = 12;
 /// Tiles of a region: a few register tiles of any instruction set.
 const TILES: [usize; 4] = [14, 28, 42, 56];
 /// Bytes of values of a region, at most.
@@ -96,14 +98,9 @@ impl<'a> Tiles<'a> {
         let [in_vectors, out_vectors] = [ins, outs].map(|channels| channels.div_ceil(shape.lanes));
         let multiply = products * ins * shape.tap_cost(Lanes::Channels, outs, [1, count], 1);
         let weights = products * ins * out_vectors;
-        let bytes = self.bytes(weights * shape.lanes);
-        let stream = if bytes <= NEAR_BYTES {
-            0
-        } else if bytes <= FAR_BYTES {
-            STREAM
-        } else {
-            STREAM_FAR
-        };
+        let far = weights.saturating_sub(FAR_BYTES / self.bytes(shape.lanes));
+        let near = if self.bytes(weights * shape.lanes) <= NEAR_BYTES { 0 } else { weights - far };
+        let stream = STREAM * near + STREAM_FAR * far;
         let transforms = products * count * (self.evaluate() * in_vectors + self.interpolate() * out_vectors);
         let values = self.values(count);
         let sums = self.bytes(products * count * outs.next_multiple_of(shape.lanes));
@@ -114,19 +111,23 @@ impl<'a> Tiles<'a> {
         };
         let pieces = self.tiles[0].div_ceil(size[0]) * self.tiles[1].div_ceil(size[1]) * splits;
         let rounds = (batch.max(1) * pieces).div_ceil(threads);
-        rounds.saturating_mul(groups * (multiply + stream * weights + transforms + spilt))
+        rounds.saturating_mul(groups * (multiply + stream + transforms + spilt))
     }
 
-    /// Of a vector of input channels at one point of a tile: 16 for 4 x 4 points, 18 for 6 x 6, 21 for 8 x 8.
+    /// Of a vector of input channels at one point of a tile: 16 for 4 x 4 points, 18 for 6 x 6, 21 for 8 x 8 where they do not fit into the registers.
     fn evaluate(&self) -> usize {
-        let [rows, columns] = self.tiling.points();
-        11 + (rows + columns) * 5 / 8
+        11 + self.priced() * 5 / 8
     }
 
     /// And of output channels: 7, 13, 18.
     fn interpolate(&self) -> usize {
+        (self.priced() * 11).saturating_sub(28) / 8
+    }
+
+    /// Rows and columns of points that each have their price.
+    fn priced(&self) -> usize {
         let [rows, columns] = self.tiling.points();
-        ((rows + columns) * 11).saturating_sub(28) / 8
+        if self.demand.shape.many_registers() { (rows + columns).min(MOST_PRICED) } else { rows + columns }
     }
 
     /// Elements of values of so many tiles.

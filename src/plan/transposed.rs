@@ -275,6 +275,8 @@ fn of_all(demand: &Demand, joined: &Joined) -> Demand {
         units: Chunks { total, size },
         channels_per_group: panels.total,
         taps: Taps { kernel: joined.kernel(), ..demand.taps },
+        // What a phase has not is multiplied too.
+        seen: [usize::MAX; 2],
         ..*demand
     }
 }
