@@ -7,7 +7,7 @@
 
 use core::ops::Range;
 
-use ndarray::{ArrayView1, ArrayView3, ArrayView4, Axis, s};
+use ndarray::{ArrayView3, ArrayView4, Axis, s};
 
 use crate::algo::channels_last::ChannelsLast;
 use crate::algo::{Extent, Region};
@@ -194,9 +194,8 @@ impl<'s, T: Float> Sampler<'s, T> {
             for (index, row) in self.rows.clone().enumerate() {
                 let place = index * width..(index + 1) * width;
                 let [tops, lefts] = [&mut *tops, &mut *lefts].map(|to| &mut to[place.clone()]);
-                let offsets = |axis: usize| self.offset.slice(s![2 * channel + axis, row, self.columns.clone()]);
-                assign(tops, offsets(0));
-                assign(lefts, offsets(1));
+                copy_row(tops, &self.offset, [2 * channel, row], self.columns.clone());
+                copy_row(lefts, &self.offset, [2 * channel + 1, row], self.columns.clone());
                 let first = T::nearest(window(0, row));
                 tops.iter_mut().for_each(|top| *top = first + *top);
                 let (first, step) = (window(1, self.columns.start), problem.stride[1]);
@@ -204,7 +203,7 @@ impl<'s, T: Float> Sampler<'s, T> {
                     *left = T::nearest(first + (index * step) as isize) + *left;
                 }
                 if let Some(from) = &self.mask {
-                    assign(&mut mask[place.clone()], from.slice(s![channel, row, self.columns.clone()]));
+                    copy_row(&mut mask[place.clone()], from, [channel, row], self.columns.clone());
                 }
             }
             // Behind the last pixel: nowhere.
@@ -371,12 +370,13 @@ impl Sight {
     }
 }
 
-/// Copies a row of any layout.
+/// Copies some columns of a channel and row, of any layout.
 #[inline(always)]
-fn assign<T: Copy>(to: &mut [T], from: ArrayView1<'_, T>) {
-    match from.as_slice() {
-        Some(from) => to.copy_from_slice(from),
-        None => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
+fn copy_row<T: Copy>(to: &mut [T], from: &ArrayView3<'_, T>, [channel, row]: [usize; 2], columns: Range<usize>) {
+    let (_, height, width) = from.dim();
+    match from.to_slice() {
+        Some(from) => to.copy_from_slice(&from[(channel * height + row) * width..][columns]),
+        None => to.iter_mut().zip(from.slice(s![channel, row, columns])).for_each(|(to, from)| *to = *from),
     }
 }
 
