@@ -3,6 +3,7 @@
 //! A run of a few dozen elements is done before a call of `memcpy` would have found its way. These work in whole vectors
 //! and may write past the run's end, up to the next whole vector.
 
+use super::image_tile::first_bits;
 use crate::simd::{Arithmetic, Simd, unroll};
 
 /// How an axis of a copy is made up: zeros, elements, and zeros again.
@@ -34,26 +35,31 @@ impl<T: Arithmetic> CopyPlanes<'_, T> {
     #[inline(always)]
     pub(crate) fn run<S: Simd<T>>(mut self, simd: S) {
         let Padded { before, len, behind } = self.columns;
-        let short = before <= S::LANES && behind <= S::LANES;
-        match (len.div_ceil(S::LANES), self.from_pitch[2]) {
-            (1, 1) if short => self.run_planes::<S, 1, 1>(simd),
-            (2, 1) if short => self.run_planes::<S, 2, 1>(simd),
-            (3, 1) if short => self.run_planes::<S, 3, 1>(simd),
-            (4, 1) if short => self.run_planes::<S, 4, 1>(simd),
-            (1, 2) if short => self.run_planes::<S, 1, 2>(simd),
-            (2, 2) if short => self.run_planes::<S, 2, 2>(simd),
+        match ((before + len + behind).div_ceil(S::LANES), self.from_pitch[2]) {
+            (1, 1) => self.run_planes::<S, 1, 1>(simd),
+            (2, 1) => self.run_planes::<S, 2, 1>(simd),
+            (3, 1) => self.run_planes::<S, 3, 1>(simd),
+            (4, 1) => self.run_planes::<S, 4, 1>(simd),
+            (1, 2) => self.run_planes::<S, 1, 2>(simd),
+            (2, 2) => self.run_planes::<S, 2, 2>(simd),
             _ => self.run_planes::<S, 0, 1>(simd),
         }
     }
 
-    /// Planes with rows of `V` vectors; of any length if that is 0.
+    /// Planes with rows of `V` vectors, zeros included; of any length if that is 0.
     #[inline(always)]
     fn run_planes<S: Simd<T>, const V: usize, const STEP: usize>(&mut self, simd: S) {
+        let Padded { before, len, .. } = self.columns;
+        let mut masks = [simd.mask(0); V];
+        unroll!(VECTOR < V, at most 4, {
+            let first = |end: usize| first_bits(end.saturating_sub(VECTOR * S::LANES).min(S::LANES));
+            masks[VECTOR] = simd.mask(first(before + len) & !first(before));
+        });
         let rows = self.rows;
         for plane in 0..self.planes {
             self.fill(simd, plane, 0, rows.before);
             for row in 0..rows.len {
-                if V == 0 || !self.run_vectors::<S, V, STEP>(simd, plane, row) {
+                if V == 0 || !self.run_vectors::<S, V, STEP>(simd, plane, row, masks) {
                     self.run_row(simd, plane, row);
                 }
             }
@@ -61,30 +67,25 @@ impl<T: Arithmetic> CopyPlanes<'_, T> {
         }
     }
 
-    /// A row of `V` vectors, if there is room to read and write whole ones.
+    /// A row of `V` vectors, if there is room to read and write whole ones: what lies around it is read too, and masked.
     #[inline(always)]
     fn run_vectors<S: Simd<T>, const V: usize, const STEP: usize>(
         &mut self,
         simd: S,
         plane: usize,
         row: usize,
+        masks: [S::Mask; V],
     ) -> bool {
-        let zero = simd.splat(T::ZERO);
-        let Padded { before, len, behind } = self.columns;
         let (from, to) = self.places(plane, row);
+        let Some(from) = from.checked_sub(self.columns.before * STEP) else { return false };
         let from = self.from.get(from..from + V * S::LANES * STEP);
-        let to = self.to.get_mut(to..to + (V + 2) * S::LANES);
+        let to = self.to.get_mut(to..to + V * S::LANES);
         let (Some(from), Some(to)) = (from, to) else { return false };
-        simd.store(zero, to);
-        let to = &mut to[before..];
         unroll!(VECTOR < V, at most 4, {
             let from = &from[VECTOR * S::LANES * STEP..];
             let vector = if STEP == 1 { simd.load(from) } else { simd.load_even(from) };
-            simd.store(vector, &mut to[VECTOR * S::LANES..]);
+            simd.store(simd.keep(vector, masks[VECTOR]), &mut to[VECTOR * S::LANES..]);
         });
-        if behind > 0 {
-            simd.store(zero, &mut to[len..]);
-        }
         true
     }
 
