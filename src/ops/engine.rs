@@ -88,12 +88,15 @@ fn compute_deformable<T: Float>(job: DeformableJob<'_, T>) {
 macro_rules! floats {
     ($($type:ident)*) => {$(
         impl Engine for $type {
+            // The unit tests run no layer, and need not wait for them.
+            #[cfg_attr(test, inline)]
             fn compute(job: Job<'_, Self>) {
                 compute(job);
             }
         }
 
         impl FloatEngine for $type {
+            #[cfg_attr(test, inline)]
             fn compute_deformable(job: DeformableJob<'_, Self>) {
                 compute_deformable(job);
             }
