@@ -145,6 +145,12 @@ impl TileShape {
         (pixels * vectors).max(LATENCY.div_ceil(together))
     }
 
+    /// Whether a tile of so many pixels has enough to do.
+    pub(crate) fn busy_alone(self, lanes: Lanes, channels: usize, pixels: usize) -> bool {
+        let vectors = channels.min(self.panel).div_ceil(self.lanes);
+        !lanes.are_pixels() && pixels * vectors >= LATENCY
+    }
+
     /// Whether pixels of a small image are better computed one by one, each with the taps that see the image from there, and not all with all taps
     /// that do from anywhere; where `seen` are the taps of all pixels, and `anywhere` those of them all together. Around each there is as much to do again.
     pub(crate) fn better_apart(self, channels: usize, pixels: usize, seen: usize, anywhere: usize) -> bool {

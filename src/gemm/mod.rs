@@ -340,7 +340,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 continue;
             }
             // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
-            let runs = if run + together <= count { together } else { 1 };
+            let runs = if run + together <= count && !self.better_cut(run..run + together, len, shape) { together } else { 1 };
             let mut start = 0;
             while start < len {
                 let end = if whole { len } else { self.end_of_part(start, len, most) };
@@ -365,6 +365,13 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let columns = (0..len).filter_map(|pixel| sight(0..1, pixel..pixel + 1)).map(|sight| sight.columns.len());
         let seen = rows.sum::<usize>() * columns.sum::<usize>();
         shape.better_apart(self.weights.panels().total, count * len, seen, all.rows.len() * all.columns.len())
+    }
+
+    /// Whether some runs had better not share a tile: where one sees rows of taps that another does not, and is enough for a tile by itself.
+    fn better_cut(&self, runs: Range<usize>, len: usize, shape: TileShape) -> bool {
+        let rows = |run: usize| self.source.sight(run..run + 1, 0..1).map(|sight| sight.rows);
+        let first = rows(runs.start);
+        shape.busy_alone(self.lanes, self.weights.panels().total, len) && runs.skip(1).any(|run| rows(run) != first)
     }
 
     /// Where to cut a run behind a pixel: at an edge, so that no tile sees taps that only some of its pixels do, if that leaves parts that are worth it.
