@@ -3,6 +3,7 @@
 use ndarray::{ArrayViewMut3, s};
 
 use crate::element::Element;
+use crate::kernels::tile::CACHE_LINE;
 use crate::kernels::weave::weave;
 use crate::simd::{Kernel, Simd};
 
@@ -49,21 +50,29 @@ impl<T: Element> Kernel<T> for Weave<'_, '_, T> {
         let Weave { rows: from, size: [_, columns], woven, pitches, mut output, every: [first, step] } = self;
         let Woven { phases: [high, wide], lead } = woven;
         let (_, rows, width) = output.dim();
-        for (channel, mut plane) in output.outer_iter_mut().enumerate() {
-            for (y, row) in (lead[0]..).zip((first..rows).step_by(step)) {
-                let start = channel * pitches[0] + y % high * pitches[1] + y / high * columns;
-                let mut turns: [&[T]; MOST_WOVEN] = [&[]; MOST_WOVEN];
-                for (turn, x) in turns.iter_mut().zip(lead[1]..lead[1] + wide) {
-                    *turn = &from[start + x % wide * pitches[2]..][x / wide..columns];
+        let mut turns = [0; MOST_WOVEN];
+        for (turn, x) in turns.iter_mut().zip(lead[1]..lead[1] + wide) {
+            *turn = x % wide * pitches[2] + x / wide;
+        }
+        let mut planes = output.outer_iter_mut().enumerate().peekable();
+        while let Some((channel, mut plane)) = planes.next() {
+            // Stores wait for their lines one after the other where they are not in the cache.
+            let next = planes.peek().and_then(|(_, plane)| plane.as_slice());
+            let (mut phase, mut y) = (lead[0] % high, lead[0] / high);
+            for row in (first..rows).step_by(step) {
+                let start = channel * pitches[0] + phase * pitches[1] + y * columns;
+                (phase, y) = if phase + 1 == high { (0, y + 1) } else { (phase + 1, y) };
+                if let Some(next) = next {
+                    (0..width).step_by(CACHE_LINE / size_of::<T>()).for_each(|at| simd.prefetch(next, row * width + at));
                 }
                 if wide <= MOST_WOVEN {
                     // Rows one behind the other need not be looked up one by one.
                     if let Some(plane) = plane.as_slice_mut() {
-                        weave(simd, &turns[..wide], &mut plane[row * width..][..width]);
+                        weave(simd, &from[start..], &turns[..wide], &mut plane[row * width..][..width]);
                         continue;
                     }
                     if let Some(to) = plane.row_mut(row).as_slice_mut() {
-                        weave(simd, &turns[..wide], to);
+                        weave(simd, &from[start..], &turns[..wide], to);
                         continue;
                     }
                 }

@@ -2,35 +2,44 @@
 
 use crate::simd::{Arithmetic, Simd};
 
-/// Weaves rows as far as there are whole vectors; how far that is.
+/// Weaves rows a vector of each at a time.
 macro_rules! weave_vectors {
-    ($simd:ident, $to:ident, [$($row:ident)*], $of:ident) => {{
-        let count = [$($row.len()),*].len();
-        for (index, to) in $to.chunks_exact_mut(count * S::LANES).enumerate() {
-            let vectors = $of($simd, [$($simd.load(&$row[index * S::LANES..])),*]);
-            for (vector, to) in vectors.into_iter().zip(to.chunks_exact_mut(S::LANES)) {
-                $simd.store(vector, to);
+    ($simd:ident, $from:ident, $places:ident, $to:ident, $count:literal by $of:ident) => {
+        for (index, to) in $to.chunks_mut($count * S::LANES).enumerate() {
+            let mut vectors = [$simd.splat(T::ZERO); $count];
+            for (turn, vector) in vectors.iter_mut().enumerate() {
+                let row = &$from[$places[turn] + index * S::LANES..];
+                *vector = match to.len().saturating_sub(turn).div_ceil($count) {
+                    len if len < S::LANES => $simd.load_partial(&row[..len]),
+                    _ => $simd.load(row),
+                };
+            }
+            for (vector, to) in $of($simd, vectors).into_iter().zip(to.chunks_mut(S::LANES)) {
+                match to.len() {
+                    len if len < S::LANES => $simd.store_partial(vector, to),
+                    _ => $simd.store(vector, to),
+                }
             }
         }
-        $to.len() / (count * S::LANES) * count * S::LANES
-    }};
+    };
 }
 
-/// Writes `to[i] = from[i % n][i / n]` for the `n` rows of `from`.
+/// Writes `to[i] = from[places[i % n] + i / n]` for `n` places, where rows begin.
 #[inline(always)]
-pub(crate) fn weave<T: Arithmetic, S: Simd<T>>(simd: S, from: &[&[T]], to: &mut [T]) {
-    let count = from.len();
-    let done = match *from {
-        [a] => return to.copy_from_slice(&a[..to.len()]),
-        [a, b] => weave_vectors!(simd, to, [a b], of_two),
-        [a, b, c] => of_three(a, b, c, to),
-        [a, b, c, d] => weave_vectors!(simd, to, [a b c d], of_four),
-        [a, b, c, d, e, f, g, h] => weave_vectors!(simd, to, [a b c d e f g h], of_eight),
-        _ => 0,
-    };
-    for (turn, row) in from.iter().enumerate() {
-        let places = to[done..].iter_mut().skip(turn).step_by(count);
-        places.zip(&row[(done / count).min(row.len())..]).for_each(|(to, from)| *to = *from);
+pub(crate) fn weave<T: Arithmetic, S: Simd<T>>(simd: S, from: &[T], places: &[usize], to: &mut [T]) {
+    let count = places.len();
+    match count {
+        1 => to.copy_from_slice(&from[places[0]..][..to.len()]),
+        2 => weave_vectors!(simd, from, places, to, 2 by of_two),
+        4 => weave_vectors!(simd, from, places, to, 4 by of_four),
+        8 => weave_vectors!(simd, from, places, to, 8 by of_eight),
+        _ => {
+            let done = if count == 3 { of_three(from, places, to) } else { 0 };
+            for (turn, place) in places.iter().enumerate() {
+                let to = to[done..].iter_mut().skip(turn).step_by(count);
+                to.zip(&from[place + done / count..]).for_each(|(to, from)| *to = *from);
+            }
+        }
     }
 }
 
@@ -56,9 +65,10 @@ fn of_eight<T: Arithmetic, S: Simd<T>>(simd: S, [a, b, c, d, e, f, g, h]: [S::Ve
     woven
 }
 
-/// The compiler has the shuffles for this.
+/// Whole turns, and how many elements they are. The compiler has the shuffles for this.
 #[inline(always)]
-fn of_three<T: Copy>(a: &[T], b: &[T], c: &[T], to: &mut [T]) -> usize {
+fn of_three<T: Copy>(from: &[T], places: &[usize], to: &mut [T]) -> usize {
+    let (a, b, c) = (&from[places[0]..], &from[places[1]..], &from[places[2]..]);
     for (to, ((a, b), c)) in to.chunks_exact_mut(3).zip(a.iter().zip(b).zip(c)) {
         (to[0], to[1], to[2]) = (*a, *b, *c);
     }
