@@ -24,6 +24,10 @@ use crate::gemm::{Runs, Sight, Source};
 use crate::kernels::copy::{CopyPlanes, Padded, copy_run, fill_run};
 use crate::simd::Simd;
 
+/// Bytes of the channels that a block of taps has of an image which is read in place although some see padding: a part of the second-level cache, since
+/// their rows lie as far apart as those of the image.
+const IN_PLACE: usize = 512 << 10;
+
 /// The input channels of one group.
 struct Image<'a, T> {
     view: ArrayView3<'a, T>,
@@ -59,6 +63,9 @@ pub(crate) struct Wanted {
     pub(crate) spare: usize,
     /// Whether taps on zero padding are left out.
     pub(crate) skip_zeros: bool,
+    /// Whether a run of so many pixels or more has tiles that leave out no more than they must, so that no zero is read if only the first and the
+    /// last pixel of a row see padding beside it.
+    pub(crate) clipped_run: Option<usize>,
     /// Channels that are read. The image may have more.
     pub(crate) channels: usize,
 }
@@ -76,8 +83,8 @@ pub(crate) struct WindowSource<'a, T> {
     pixel_step: usize,
     /// From one channel to the next.
     distance: usize,
-    /// Where the image itself is what is read: the place of the first pixel under the first tap.
-    direct: Option<usize>,
+    /// Where the image itself is what is read: the place of the first pixel under the first tap. It is before the image if that is on padding, and left out.
+    direct: Option<isize>,
     /// Whether taps of some pixels are left out.
     leaves_out: bool,
 }
@@ -152,7 +159,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
         };
         let padding = source.touches_padding();
         source.leaves_out = wanted.skip_zeros && padding;
-        source.direct = if padding { None } else { source.place_in_image(wanted) };
+        source.direct = if padding && !source.reads_no_padding(wanted) { None } else { source.place_in_image(wanted) };
         if source.direct.is_some() {
             (source.pitch, source.distance) = (step[0] * source.image.width, source.plane());
         } else {
@@ -164,20 +171,35 @@ impl<'a, T: Element> WindowSource<'a, T> {
         source
     }
 
-    /// Where in the image the first pixel under the first tap lies, if the image can be read as it is. No tap sees padding.
-    fn place_in_image(&self, Wanted { spare, channels, .. }: Wanted) -> Option<usize> {
+    /// Whether all zeros are left out if a tap is left out by a row of pixels, or its first or last one.
+    fn reads_no_padding(&self, Wanted { clipped_run, .. }: Wanted) -> bool {
+        let all = 0..self.offsets(1).len();
+        let [_, columns] = self.size;
+        let block = self.sampling.window.channels_per_block().saturating_mul(self.plane());
+        self.leaves_out
+            && clipped_run.is_some_and(|least| columns >= least.max(2))
+            && self.inside(1, 1).start == all.start
+            && self.inside(1, columns - 2).end == all.end
+            // And none by both.
+            && self.inside(1, 0).start <= self.inside(1, columns - 1).end
+            && block * size_of::<T>() <= IN_PLACE
+    }
+
+    /// Where in the image the first pixel under the first tap lies, if the image can be read as it is. No tap that is not left out sees padding.
+    fn place_in_image(&self, Wanted { spare, channels, .. }: Wanted) -> Option<isize> {
         let Sampling { window, step, .. } = self.sampling;
-        let (flat, width) = (self.image.flat?, self.image.width);
+        let (flat, width) = (self.image.flat?, self.image.width as isize);
         let place = |pixel: [usize; 2], tap: [isize; 2]| {
-            let [y, x] = [0, 1].map(|axis| (self.origin[axis] + tap[axis]) as usize + (pixel[axis] - 1) * step[axis]);
+            let [y, x] = [0, 1].map(|axis| self.origin[axis] + tap[axis] + ((pixel[axis] - 1) * step[axis]) as isize);
             y * width + x
         };
         let first = place([1, 1], [*window.rows.first()?, *window.columns.first()?]);
         let last = place(self.size, [*window.rows.last()?, *window.columns.last()?]);
-        let behind = channels.checked_sub(1)? * self.plane() + last + 1 + spare;
+        let behind = last + ((channels.checked_sub(1)? * self.plane()) + 1 + spare) as isize;
         // Taps are told where their pixels lie in 32 bits.
-        let near = u32::try_from(window.channels_per_block().saturating_mul(self.plane())).is_ok();
-        (self.pixel_step == step[1] && near && behind <= flat.len()).then_some(first)
+        let near = u32::try_from(window.channels_per_block().saturating_add(1).saturating_mul(self.plane())).is_ok();
+        let there = self.leaves_out || behind <= flat.len() as isize;
+        (self.pixel_step == step[1] && near && there).then_some(first)
     }
 
     /// The image, if it can be read as it is: without padding, or but for padding of zeros whose taps may be left out.
@@ -369,8 +391,12 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
     }
 
     fn in_place(&self, first_channel: usize) -> Option<&[T]> {
-        let place = self.direct?;
-        Some(&self.image.flat?[first_channel * self.plane() + place..])
+        let place = if self.leaves_out { 0 } else { self.direct?.unsigned_abs() };
+        Some(&self.image.flat.filter(|_| self.direct.is_some())?[first_channel * self.plane() + place..])
+    }
+
+    fn image_place(&self) -> Option<isize> {
+        self.direct.filter(|_| self.leaves_out)
     }
 
     #[inline(always)]
@@ -423,6 +449,7 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
             rows: self.inside(0, rows.1).start..self.inside(0, rows.0).end,
             columns: self.inside(1, columns.1).start..self.inside(1, columns.0).end,
             whole: self.inside(1, columns.0).start..self.inside(1, columns.1).end,
+            first: None,
         })
     }
 }

@@ -68,7 +68,7 @@ impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
     }
 }
 
-impl<T> ImplicitGemm<'_, T> {
+impl<T: Element> ImplicitGemm<'_, T> {
     fn wanted(&self) -> Wanted {
         let lanes = self.product.lanes;
         let spare = if lanes == Lanes::Pixels { SPARE } else { 0 };
@@ -76,6 +76,8 @@ impl<T> ImplicitGemm<'_, T> {
             pixel_step: lanes.pixel_step(self.sampling.step[1]),
             spare,
             skip_zeros: self.skip_zeros,
+            clipped_run: TileShape::of::<T>(self.product.weights.isa)
+                .clipped_run(lanes, self.product.weights.packed.panels().total),
             channels: self.sampling.window.in_channels(),
         }
     }

@@ -151,6 +151,13 @@ impl TileShape {
         !lanes.are_pixels() && pixels * vectors >= LATENCY
     }
 
+    /// From how many pixels on a run has tiles of which each pixel leaves out the taps that it sees on padding, if they are the first or the last of
+    /// a run: if tiles are ever so.
+    pub(crate) fn clipped_run(self, lanes: Lanes, channels: usize) -> Option<usize> {
+        let vectors = channels.min(self.panel).div_ceil(self.lanes);
+        (lanes == Lanes::Channels && self.clips).then(|| LATENCY.div_ceil(vectors).max(few_pixels::FEW + 1))
+    }
+
     /// Whether pixels of a small image are better computed one by one, each with the taps that see the image from there, and not all with all taps
     /// that do from anywhere; where `seen` are the taps of all pixels, and `anywhere` those of them all together. Around each there is as much to do again.
     pub(crate) fn better_apart(self, channels: usize, pixels: usize, seen: usize, anywhere: usize) -> bool {

@@ -21,8 +21,8 @@ use crate::kernels::channel_tile::{Ahead, MultiplyChannels};
 use crate::kernels::few_pixels::{self, MultiplyFew};
 use crate::kernels::gather::Gather;
 use crate::kernels::pixel_tile::MultiplyPixels;
-use crate::kernels::tile::{Block, Clip, Tile};
-use crate::simd::taps::{Tap, TapLists};
+use crate::kernels::tile::{Block, Tile};
+use crate::simd::taps::{Clip, Tap, TapLists};
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
 pub(crate) use weights::PackedWeights;
@@ -47,6 +47,8 @@ pub(crate) struct Sight {
     pub(crate) columns: Range<usize>,
     /// Columns of taps that all of the pixels see inside the image.
     pub(crate) whole: Range<usize>,
+    /// The least offset of a tap that is seen, if tiles begin there and offsets count from there.
+    pub(crate) first: Option<u32>,
 }
 
 /// A virtual matrix `[taps][pixels]`, made a block at a time.
@@ -68,6 +70,12 @@ pub(crate) trait Source<T: Copy> {
 
     /// Memory that holds all taps from a channel on, if it is so for all channels.
     fn in_place(&self, _first_channel: usize) -> Option<&[T]> {
+        None
+    }
+
+    /// Where the first pixel under the first tap lies in that memory, if taps on padding are left out of it: it may be such a tap, before the memory's
+    /// begin. Then tiles must be such that a tap is left out by the first or the last pixel of each run, or by all or none.
+    fn image_place(&self) -> Option<isize> {
         None
     }
 
@@ -114,9 +122,9 @@ pub(crate) struct Lists {
     seen: Vec<Seen>,
     seen_ends: Vec<usize>,
     /// The taps of a block, or of all blocks, that each sight has.
-    taps: TapLists<Clip>,
+    taps: TapLists,
     /// Where pixels are gathered: the taps of a block as they lie then, and the pixels as they lie before, if not one behind the other.
-    gathered: TapLists<Clip>,
+    gathered: TapLists,
     places: Vec<u32>,
     /// Whether they are kept for products with further groups of channels, for all blocks.
     keep: bool,
@@ -193,7 +201,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// Computes all pixels. Row 0 of `output` is the first row of the first panel.
     pub(crate) fn run(&self, output: &mut impl Rows<T>, memory: Memory<'_, T>) {
         let Memory { packed: scratch, gathered, sums, lists } = memory;
-        let zeros = [T::ZERO; MAX_ROWS];
+        let zeros = [T::ZERO; few_pixels::MOST * MAX_PANEL_ROWS];
         let panels = self.weights.panels();
         let first_row = panels.range(self.panels.clone()).start;
         let shape = TileShape::of::<T>(self.isa);
@@ -201,6 +209,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let pixels = runs.count * runs.len;
         let filled = core::mem::replace(&mut lists.filled, lists.keep);
         if !filled {
+            lists.offsets.resize(self.source.channel_taps(), 0);
+            self.source.offsets(&mut lists.offsets);
             if self.lanes.gathered() {
                 self.lay_gathered(runs, shape, lists);
             } else {
@@ -249,6 +259,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     run: runs.len as u32,
                     pitch: runs.pitch as u32,
                     step: step as u32,
+                    before: if self.source.image_place().is_some() { step as u32 } else { 0 },
                     tiles: &lists.tiles,
                     taps: of_block,
                     first_list,
@@ -277,7 +288,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         panel = together.end;
                         continue;
                     }
-                    let ahead = if in_place.is_some() && panel == self.panels.start && self.lanes == Lanes::Channels {
+                    let pixels_first = in_place.is_some() && self.source.image_place().is_none();
+                    let ahead = if pixels_first && panel == self.panels.start && self.lanes == Lanes::Channels {
                         Ahead::Pixels
                     } else {
                         let next = self.weights.panel_after(self.group, index, panel, &self.panels);
@@ -299,7 +311,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     }
 
     /// Cuts the runs of pixels into tiles, and notes what each sees.
-    fn lay_tiles(&self, runs: Runs, shape: TileShape, Lists { tiles, sights, taps, .. }: &mut Lists) {
+    fn lay_tiles(&self, runs: Runs, shape: TileShape, Lists { tiles, sights, taps, offsets, .. }: &mut Lists) {
         let Runs { count, len, pitch, step } = runs;
         tiles.clear();
         sights.clear();
@@ -307,18 +319,30 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let channels = self.weights.panels().total;
         let apart = self.better_apart(runs, shape);
         let (together, most) = if apart { (1, 1) } else { shape.tile_of_runs(self.lanes, channels, len, step) };
-        let lead = if apart { 0 } else { shape.lead(self.lanes, channels, len, step) };
+        let image_place = self.source.image_place();
+        let lead = if apart || image_place.is_some() { 0 } else { shape.lead(self.lanes, channels, len, step) };
+        // Several panels together have no time to look.
+        let largest = if count < together { 1 } else { together } * len.div_ceil(len.div_ceil(most).max(1));
+        let clips = shape.clips && shape.panels_together(self.lanes, largest) == 1;
         let mut add = |run: Range<usize>, pixels: Range<usize>| {
             let mut sight = self.source.sight(run.clone(), pixels.clone());
-            if let Some(sight) = sight.as_mut().filter(|_| self.lanes.are_pixels() || !shape.clips) {
+            if let Some(sight) = sight.as_mut().filter(|_| self.lanes.are_pixels() || !clips) {
                 sight.whole = sight.columns.clone();
+            }
+            let mut place = run.start * pitch + pixels.start * step;
+            if let (Some(image_place), Some(sight)) = (image_place, &mut sight) {
+                sight.first = sight.list(offsets).map(|tap| tap.offset).min();
+                // A pixel that is left out may be before the image.
+                place = sight.first.map_or(step, |first| {
+                    (place + first as usize + step).checked_add_signed(image_place).expect("a place in the image")
+                });
             }
             let list = sights.iter().rposition(|seen| *seen == sight).unwrap_or_else(|| {
                 sights.push(sight);
                 sights.len() - 1
             });
             tiles.push(Tile {
-                place: (run.start * pitch + pixels.start * step) as u32,
+                place: place as u32,
                 pixel: (run.start * len + pixels.start) as u32,
                 len: pixels.len() as u16,
                 runs: run.len() as u16,
@@ -340,7 +364,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 continue;
             }
             // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
-            let runs = if run + together <= count && !self.better_cut(run..run + together, len, shape) { together } else { 1 };
+            let runs =
+                if run + together <= count && !self.better_cut(run..run + together, len, shape) { together } else { 1 };
             let mut start = 0;
             while start < len {
                 let end = if whole { len } else { self.end_of_part(start, len, most) };
@@ -418,14 +443,12 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// Lists the taps of a channel, for each sight.
     fn list_channel(&self, Lists { sights, offsets, seen, seen_ends, .. }: &mut Lists) {
-        offsets.resize(self.source.channel_taps(), 0);
-        self.source.offsets(offsets);
         seen.clear();
         seen_ends.clear();
         for sight in sights.iter() {
             let numbered = offsets.iter().zip(0..);
             match sight {
-                Some(sight) => sight.list(offsets, seen),
+                Some(sight) => seen.extend(sight.list(offsets)),
                 None => seen.extend(numbered.map(|(&offset, number)| Seen { number, offset, clip: Clip::Nothing })),
             }
             seen_ends.push(seen.len());
@@ -468,19 +491,19 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 }
 
 impl Sight {
-    /// Lists its taps, of all the taps of a channel.
-    fn list(&self, offsets: &[u32], list: &mut Vec<Seen>) {
-        let Sight { width, rows, columns, whole } = self;
+    /// Its taps, of all the taps of a channel.
+    fn list(&self, offsets: &[u32]) -> impl Iterator<Item = Seen> {
+        let Sight { width, rows, columns, whole, first } = self.clone();
         // Columns of taps in three parts, with what each part leaves out.
-        let first = columns.start..whole.start.clamp(columns.start, columns.end);
-        let last = whole.end.clamp(first.end, columns.end)..columns.end;
-        let parts = [(first.clone(), Clip::First), (first.end..last.start, Clip::Nothing), (last, Clip::Last)];
-        for row in rows.clone() {
-            for (columns, clip) in &parts {
-                let numbers = row * width + columns.start..row * width + columns.end;
-                list.extend(numbers.map(|number| Seen { number, offset: offsets[number], clip: *clip }));
-            }
-        }
+        let begin = columns.start..whole.start.clamp(columns.start, columns.end);
+        let last = whole.end.clamp(begin.end, columns.end)..columns.end;
+        let parts = [(begin.clone(), Clip::First), (begin.end..last.start, Clip::Nothing), (last, Clip::Last)];
+        let numbers = move |row: usize| {
+            let parts = parts.clone().into_iter();
+            parts.flat_map(move |(columns, clip)| columns.map(move |column| (row * width + column, clip)))
+        };
+        let first = first.unwrap_or(0);
+        rows.flat_map(numbers).map(move |(number, clip)| Seen { number, offset: offsets[number] - first, clip })
     }
 }
 

@@ -11,9 +11,9 @@
 //! that a tap sees on padding can be left out. Their sums are kept as `[pixel][channel]` until the last block: then
 //! [`transpose`](super::transpose) turns them.
 
-use super::tile::{Block, CACHE_LINE, Clip};
+use super::tile::{Block, CACHE_LINE};
 use super::transpose::transpose;
-use crate::simd::taps::Operand;
+use crate::simd::taps::Clip;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times the pixels of a block.
@@ -201,9 +201,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let (block, index) = (self.block, self.index);
         let tile = &block.tiles[index];
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
-        let pitch = block.pitch as usize;
-        let reach = (N / P - 1) * pitch + (P - 1) * pixel_step + 1;
-        let operands = block.operands(tile, reach, (block.weights, block.rows as usize, V * S::LANES));
+        let operands = block.runs(tile, [N / P, P, pixel_step], V * S::LANES);
         let line = CACHE_LINE / size_of::<T>();
         let (of_pixels, next, share) = match self.ahead {
             Ahead::Weights { next, share } => (false, next, index * share..((index + 1) * share).min(next.len())),
@@ -215,9 +213,9 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
             at += line;
         }
         let mut sums = [[simd.splat(T::ZERO); V]; N];
-        for Operand { pixels, weights, note: clip, .. } in operands {
+        for tap in operands {
             if of_pixels {
-                simd.prefetch(pixels, (2 * P - 1) * pixel_step);
+                simd.prefetch(tap.memory, tap.place + (2 * P - 1) * pixel_step);
             } else if asks_by_tap(S::REGISTERS) {
                 simd.prefetch(next, at);
                 if each > line {
@@ -225,19 +223,15 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                 }
                 at += each;
             }
-            let mut runs = [pixels; 4];
-            unroll!(RUN < N / P, at most 4, {
-                runs[RUN] = &pixels[RUN * pitch..][..(P - 1) * pixel_step + 1];
-            });
             let mut w = [simd.splat(T::ZERO); V];
             unroll!(VECTOR < V, at most 2, {
-                w[VECTOR] = simd.load(&weights[VECTOR * S::LANES..]);
+                w[VECTOR] = simd.load(&tap.weights[VECTOR * S::LANES..]);
             });
             macro_rules! add {
                 ($pixel:ident where $chosen:expr) => {
                     unroll!($pixel < N, at most 28, {
                         if const { $chosen } {
-                            let x = simd.splat(runs[$pixel / P][$pixel % P * pixel_step]);
+                            let x = simd.splat(tap.pixel($pixel / P, $pixel % P));
                             unroll!(VECTOR < V, at most 2, {
                                 sums[$pixel][VECTOR] = simd.fma(x, w[VECTOR], sums[$pixel][VECTOR]);
                             });
@@ -245,11 +239,11 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                     });
                 };
             }
-            if !S::CLIPS || clip != Clip::First {
+            if !S::CLIPS || tap.clip != Clip::First {
                 add!(PIXEL where PIXEL.is_multiple_of(P));
             }
             add!(PIXEL where !PIXEL.is_multiple_of(P) && PIXEL % P < P - 1);
-            if P > 1 && (!S::CLIPS || clip != Clip::Last) {
+            if P > 1 && (!S::CLIPS || tap.clip != Clip::Last) {
                 add!(PIXEL where PIXEL % P == P - 1);
             }
         }

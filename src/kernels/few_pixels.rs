@@ -26,7 +26,7 @@ pub(crate) struct MultiplyFew<'a, 's, T> {
 pub(crate) const FEW: usize = 3;
 
 /// And most panels.
-const MOST: usize = 4;
+pub(crate) const MOST: usize = 4;
 
 /// Panels of so many vectors that go together at most, for tiles of so many pixels; one if they had better not.
 pub(crate) const fn panels_together(registers: usize, vectors: usize, pixels: usize) -> usize {

@@ -9,7 +9,7 @@
 
 use core::ops::Range;
 
-use super::tile::{Clip, Tile};
+use super::tile::Tile;
 use crate::simd::taps::TapLists;
 use crate::simd::{Kernel, Simd, unroll};
 
@@ -20,7 +20,7 @@ const TOGETHER: usize = 4;
 pub(crate) struct Gather<'a, 'g, T> {
     pub(crate) pixels: &'a [T],
     /// Where the taps lie: one of the lists.
-    pub(crate) taps: &'a TapLists<Clip>,
+    pub(crate) taps: &'a TapLists,
     pub(crate) list: usize,
     /// How many pixels there are, and where they lie relative to the first: nothing if one behind the other.
     pub(crate) count: usize,

@@ -10,7 +10,7 @@
 //! One accumulator chain per output element, taps in order: the order of summation is the contract,
 //! and many outputs side by side hide the latency of the multiply-add. The fewer the channels, the more vectors of pixels.
 
-use super::tile::{Block, Clip};
+use super::tile::Block;
 use crate::simd::taps::{Operand, Operands};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -144,7 +144,7 @@ impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_
 #[inline(always)]
 fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MASKED: bool>(
     simd: S,
-    operands: Operands<'_, T, Clip>,
+    operands: Operands<'_, T>,
     masks: &[u32],
     first: usize,
 ) -> [[S::Vector; V]; R] {

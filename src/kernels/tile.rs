@@ -1,26 +1,14 @@
 //! What the two register tiles of the matrix product share.
 
-use crate::simd::taps::{Operands, TapLists};
+use crate::simd::taps::{Operands, Runs, RunsOfTaps, TapLists};
 
 /// Bytes of a cache line.
 pub(crate) const CACHE_LINE: usize = 64;
 
-/// Pixels of a tile that a tap may leave out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub(crate) enum Clip {
-    /// None.
-    Nothing,
-    /// The first.
-    First,
-    /// The last.
-    Last,
-}
-
 /// Pixels that are computed at a time: as many neighbours in each of one or more runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tile {
-    /// Where its first pixel lies, relative to the region's first.
+    /// Where its first pixel lies, relative to what the block says.
     pub(crate) place: u32,
     /// Its first pixel's number in the region.
     pub(crate) pixel: u32,
@@ -57,9 +45,11 @@ pub(crate) struct Block<'a, T> {
     pub(crate) pitch: u32,
     /// Elements from one pixel of a run to the next. With pixels as lanes it is 1.
     pub(crate) step: u32,
+    /// Tiles' places count from so many elements before the pixels, which are left out. With pixels as lanes it is 0.
+    pub(crate) before: u32,
     pub(crate) tiles: &'a [Tile],
     /// The lists of taps.
-    pub(crate) taps: &'a TapLists<Clip>,
+    pub(crate) taps: &'a TapLists,
     /// Number of the block's first list.
     pub(crate) first_list: usize,
     /// What the sums are added to in the first block: a number for each row. In further blocks they are added to what is there.
@@ -74,8 +64,19 @@ impl<'a, T> Block<'a, T> {
         tile: &Tile,
         reach: usize,
         (weights, rows, width): (&'a [T], usize, usize),
-    ) -> Operands<'a, T, Clip> {
-        let pixels = (&self.pixels[tile.place as usize..], reach);
+    ) -> Operands<'a, T> {
+        let pixels = (&self.pixels[tile.place as usize - self.before as usize..], reach);
         self.taps.operands(self.first_list + tile.taps as usize, pixels, (weights, rows, width))
+    }
+
+    /// The operands of the taps that a tile sees, of which some may leave out a pixel of each run: `count` runs of `len` pixels, a `step` apart, and `width`
+    /// of its `rows` weights.
+    #[inline(always)]
+    pub(crate) fn runs(&self, tile: &Tile, [count, len, step]: [usize; 3], width: usize) -> RunsOfTaps<'a, T> {
+        let (place, before) = (tile.place as usize, self.before as usize);
+        let (pixels, before) =
+            if place >= before { (&self.pixels[place - before..], 0) } else { (self.pixels, before - place) };
+        let runs = Runs { before, count, len, pitch: self.pitch as usize, step };
+        self.taps.runs(self.first_list + tile.taps as usize, pixels, runs, (self.weights, self.rows as usize, width))
     }
 }

@@ -3,126 +3,245 @@
 //! A register tile reads two operands for each tap. Comparing both places with the lengths of what they lie in takes a tenth to a quarter of a
 //! small tile's time, so that a list notes the largest of its places while it is made.
 
-/// What a list says of a tap: where its pixels and its weights lie, and something more.
+/// Pixels of each run of a tile that a tap may leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tap<N> {
+#[repr(u16)]
+pub(crate) enum Clip {
+    /// None.
+    Nothing,
+    /// The first.
+    First,
+    /// The last.
+    Last,
+}
+
+/// What a list says of a tap: where its pixels and its weights lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tap {
     /// Index of its first pixel.
     pixels: u32,
     /// Its number among the rows of weights.
     weight: u16,
-    /// What else is to be known of it.
-    note: N,
+    clip: Clip,
 }
 
-impl<N> Tap<N> {
-    pub(crate) const fn new(pixels: u32, weight: u16, note: N) -> Self {
-        Tap { pixels, weight, note }
+impl Tap {
+    pub(crate) const fn new(pixels: u32, weight: u16, clip: Clip) -> Self {
+        Tap { pixels, weight, clip }
     }
 }
 
 /// Lists of taps, one behind the other.
-#[derive(Clone, Debug)]
-pub(crate) struct TapLists<N> {
-    taps: Vec<Tap<N>>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TapLists {
+    taps: Vec<Tap>,
     ends: Vec<End>,
-    /// The largest places of the list that is not ended yet.
-    pixels: u32,
+    /// Of the list that is not ended yet.
+    bounds: Bounds,
+}
+
+/// The places in a list.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bounds {
+    /// The first of the pixels' places, and one more than the last, for each [`Clip`]; the end is 0 if there are none.
+    pixels: [(u64, u64); 3],
+    /// The largest number of a row of weights.
     weight: u16,
 }
 
-/// Where a list ends, and the largest places in it.
+impl Bounds {
+    fn add(&mut self, tap: Tap) {
+        let (first, end) = &mut self.pixels[tap.clip as usize];
+        let place = u64::from(tap.pixels);
+        *first = if *end == 0 { place } else { place.min(*first) };
+        *end = (place + 1).max(*end);
+        self.weight = self.weight.max(tap.weight);
+    }
+}
+
+/// Where a list ends.
 #[derive(Clone, Copy, Debug)]
 struct End {
     end: usize,
-    pixels: u32,
-    weight: u16,
+    bounds: Bounds,
 }
 
-impl<N> Default for TapLists<N> {
-    fn default() -> Self {
-        TapLists { taps: Vec::new(), ends: Vec::new(), pixels: 0, weight: 0 }
-    }
-}
-
-impl<N: Copy> TapLists<N> {
+impl TapLists {
     pub(crate) fn clear(&mut self) {
         self.taps.clear();
         self.ends.clear();
-        (self.pixels, self.weight) = (0, 0);
+        self.bounds = Bounds::default();
     }
 
     /// Adds taps to the list that is not ended yet.
-    pub(crate) fn extend(&mut self, taps: impl Iterator<Item = Tap<N>>) {
-        let (mut pixels, mut weight) = (self.pixels, self.weight);
-        self.taps.extend(taps.inspect(|tap| {
-            pixels = pixels.max(tap.pixels);
-            weight = weight.max(tap.weight);
-        }));
-        (self.pixels, self.weight) = (pixels, weight);
+    pub(crate) fn extend(&mut self, taps: impl Iterator<Item = Tap>) {
+        let mut bounds = self.bounds;
+        self.taps.extend(taps.inspect(|&tap| bounds.add(tap)));
+        self.bounds = bounds;
     }
 
     /// Adds the last `count` taps of the list that is not ended yet so many times more, each time a step of pixels and of weights further.
     pub(crate) fn repeat(&mut self, count: usize, times: usize, (pixels, weight): (u32, u16)) {
         let Some(last) = u32::try_from(times).ok().filter(|&times| times > 0 && count > 0) else { return };
         let start = self.taps.len().checked_sub(count).expect("taps to repeat");
-        let (mut reach, mut number) = (0, 0);
-        for tap in &self.taps[start..] {
-            (reach, number) = (tap.pixels.max(reach), tap.weight.max(number));
+        for index in start..start + count {
+            // The places of the last repetition: if they do not overflow, none does.
+            let Tap { pixels: first, weight: number, clip } = self.taps[index];
+            let first = last.checked_mul(pixels).and_then(|step| first.checked_add(step)).expect("places of 32 bits");
+            let number = last.checked_mul(weight.into()).and_then(|step| step.checked_add(number.into()));
+            let number = number.and_then(|number| u16::try_from(number).ok()).expect("numbers of 16 bits");
+            self.bounds.add(Tap::new(first, number, clip));
         }
-        // The largest places of the last repetition: if they do not overflow, none does.
-        let reach = last.checked_mul(pixels).and_then(|step| reach.checked_add(step)).expect("places of 32 bits");
-        let number = last.checked_mul(weight.into()).and_then(|step| step.checked_add(number.into()));
-        let number = number.and_then(|number| u16::try_from(number).ok()).expect("numbers of 16 bits");
-        (self.pixels, self.weight) = (self.pixels.max(reach), self.weight.max(number));
         self.taps.reserve(times * count);
         for time in 1..=last {
             for index in start..start + count {
-                let Tap { pixels: first, weight: number, note } = self.taps[index];
-                self.taps.push(Tap::new(first + time * pixels, number + time as u16 * weight, note));
+                let Tap { pixels: first, weight: number, clip } = self.taps[index];
+                self.taps.push(Tap::new(first + time * pixels, number + time as u16 * weight, clip));
             }
         }
     }
 
     /// Ends the list: what comes belongs to the next one.
     pub(crate) fn end(&mut self) {
-        self.ends.push(End { end: self.taps.len(), pixels: self.pixels, weight: self.weight });
-        (self.pixels, self.weight) = (0, 0);
+        self.ends.push(End { end: self.taps.len(), bounds: core::mem::take(&mut self.bounds) });
     }
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        self.taps.capacity() * size_of::<Tap<N>>() + self.ends.capacity() * size_of::<End>()
+        self.taps.capacity() * size_of::<Tap>() + self.ends.capacity() * size_of::<End>()
+    }
+
+    /// A list and its bounds, whose weights are `width` of `rows` for each tap: panics where a tap would have fewer.
+    #[inline(always)]
+    fn list<T>(&self, list: usize, (weights, rows, width): (&[T], usize, usize)) -> (&[Tap], Bounds) {
+        let start = if list == 0 { 0 } else { self.ends[list - 1].end };
+        let End { end, bounds } = self.ends[list];
+        let taps = &self.taps[start..end];
+        let of_weights = (bounds.weight as usize).checked_mul(rows).and_then(|first| first.checked_add(width));
+        assert!(taps.is_empty() || of_weights.is_some_and(|end| end <= weights.len()), "{BEYOND}");
+        (taps, bounds)
     }
 
     /// The taps of a list, each with the first `reach` of its pixels and the first `width` of its weights, of which it has `rows`: panics where
-    /// a tap would have fewer.
+    /// a tap would have fewer, or leaves out a pixel.
     #[inline(always)]
     pub(crate) fn operands<'a, T>(
         &'a self,
         list: usize,
         (pixels, reach): (&'a [T], usize),
         (weights, rows, width): (&'a [T], usize, usize),
-    ) -> Operands<'a, T, N> {
-        let start = if list == 0 { 0 } else { self.ends[list - 1].end };
-        let last = self.ends[list];
-        let taps = &self.taps[start..last.end];
-        if !taps.is_empty() {
-            let of_pixels = (last.pixels as usize).checked_add(reach);
-            let of_weights = (last.weight as usize).checked_mul(rows).and_then(|first| first.checked_add(width));
-            let within = |end: Option<usize>, len: usize| end.is_some_and(|end| end <= len);
-            assert!(
-                within(of_pixels, pixels.len()) && within(of_weights, weights.len()),
-                "taps reach beyond their operands"
-            );
-        }
+    ) -> Operands<'a, T> {
+        let (taps, Bounds { pixels: [(_, end), first, last], .. }) = self.list(list, (weights, rows, width));
+        let of_pixels = (end as usize).checked_add(reach);
+        let read = end == 0 || of_pixels.is_some_and(|end| end - 1 <= pixels.len());
+        assert!(read && first.1 == 0 && last.1 == 0, "{BEYOND}");
         Operands { taps: taps.iter(), pixels, reach, weights, rows, width }
+    }
+
+    /// The taps of a list, each with the pixels of some runs and the first `width` of its weights, of which it has `rows`: panics where a pixel that is
+    /// not left out would not be there, or a weight.
+    #[inline(always)]
+    pub(crate) fn runs<'a, T>(
+        &'a self,
+        list: usize,
+        pixels: &'a [T],
+        shape: Runs,
+        (weights, rows, width): (&'a [T], usize, usize),
+    ) -> RunsOfTaps<'a, T> {
+        let (taps, bounds) = self.list(list, (weights, rows, width));
+        let Runs { before, count, len, pitch, step } = shape;
+        let along = |number: usize, step: usize| number.saturating_sub(1).checked_mul(step);
+        let reach =
+            along(count, pitch).zip(along(len, step)).and_then(|(runs, run)| runs.checked_add(run)?.checked_add(1));
+        for (clip, (first, end)) in [Clip::Nothing, Clip::First, Clip::Last].into_iter().zip(bounds.pixels) {
+            let begins = (first as usize).checked_add(if clip == Clip::First { step } else { 0 });
+            let ends = reach.and_then(|reach| (end as usize).checked_add(reach)).and_then(|end| end.checked_sub(1));
+            let ends = ends.and_then(|end| if clip == Clip::Last { end.checked_sub(step) } else { Some(end) });
+            let within = begins.is_some_and(|begin| begin >= before)
+                && ends.zip(pixels.len().checked_add(before)).is_some_and(|(end, len)| end <= len);
+            // One pixel is the first and the last.
+            assert!(end == 0 || (within && (clip == Clip::Nothing || len > 1)), "{BEYOND}");
+        }
+        RunsOfTaps { taps: taps.iter(), pixels, shape, weights, rows, width }
+    }
+}
+
+/// What is said where there are not as many pixels or weights as taps need.
+const BEYOND: &str = "taps reach beyond their operands";
+
+/// Pixels as far apart as `step`, in runs as far apart as `pitch`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Runs {
+    /// Places count from so many elements before the pixels: what lies there can only be left out.
+    pub(crate) before: usize,
+    pub(crate) count: usize,
+    pub(crate) len: usize,
+    pub(crate) pitch: usize,
+    pub(crate) step: usize,
+}
+
+/// The operands of the taps of a list: see [`TapLists::runs`].
+#[derive(Clone)]
+pub(crate) struct RunsOfTaps<'a, T> {
+    taps: core::slice::Iter<'a, Tap>,
+    pixels: &'a [T],
+    shape: Runs,
+    weights: &'a [T],
+    rows: usize,
+    width: usize,
+}
+
+/// Those of one.
+#[derive(Clone, Copy)]
+pub(crate) struct RunsOfTap<'a, T> {
+    /// What the pixels are a part of, and where the first is.
+    pub(crate) memory: &'a [T],
+    pub(crate) place: usize,
+    shape: Runs,
+    pub(crate) clip: Clip,
+    pub(crate) weights: &'a [T],
+}
+
+impl<T> RunsOfTaps<'_, T> {
+    /// How many taps are left.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.taps.len()
+    }
+}
+
+impl<'a, T> Iterator for RunsOfTaps<'a, T> {
+    type Item = RunsOfTap<'a, T>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let tap = self.taps.next()?;
+        let first_weight = tap.weight as usize * self.rows;
+        // SAFETY: `runs` has checked the largest number of the list, of which this is no larger.
+        let weights = unsafe { self.weights.get_unchecked(first_weight..first_weight + self.width) };
+        let place = (tap.pixels as usize).wrapping_sub(self.shape.before);
+        Some(RunsOfTap { memory: self.pixels, place, shape: self.shape, clip: tap.clip, weights })
+    }
+}
+
+impl<T: Copy> RunsOfTap<'_, T> {
+    /// A pixel of a run: panics if it is left out.
+    #[inline(always)]
+    pub(crate) fn pixel(&self, run: usize, pixel: usize) -> T {
+        let Runs { count, len, pitch, step, .. } = self.shape;
+        // All of it is known when a tile is compiled, but the clip, which it has looked at before.
+        assert!(run < count && pixel < len && (self.clip != Clip::First || pixel > 0), "no such pixel");
+        assert!(self.clip != Clip::Last || pixel + 1 < len, "no such pixel");
+        // SAFETY: `runs` has checked the first pixel that is not left out of the first run of the list's first tap, and the last one of the last run of
+        // its last: this one lies between, whatever the numbers in between wrap to.
+        unsafe { *self.memory.as_ptr().wrapping_add(self.place).wrapping_add(run * pitch + pixel * step) }
     }
 }
 
 /// The operands of the taps of a list: see [`TapLists::operands`].
 #[derive(Clone)]
-pub(crate) struct Operands<'a, T, N> {
-    taps: core::slice::Iter<'a, Tap<N>>,
+pub(crate) struct Operands<'a, T> {
+    taps: core::slice::Iter<'a, Tap>,
     pixels: &'a [T],
     reach: usize,
     weights: &'a [T],
@@ -132,24 +251,15 @@ pub(crate) struct Operands<'a, T, N> {
 
 /// Those of one.
 #[derive(Clone, Copy)]
-pub(crate) struct Operand<'a, T, N> {
+pub(crate) struct Operand<'a, T> {
     pub(crate) pixels: &'a [T],
     pub(crate) weights: &'a [T],
     /// The tap's number among the rows of weights.
     pub(crate) number: usize,
-    pub(crate) note: N,
 }
 
-impl<T, N> Operands<'_, T, N> {
-    /// How many taps are left.
-    #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
-        self.taps.len()
-    }
-}
-
-impl<'a, T, N: Copy> Iterator for Operands<'a, T, N> {
-    type Item = Operand<'a, T, N>;
+impl<'a, T> Iterator for Operands<'a, T> {
+    type Item = Operand<'a, T>;
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
@@ -163,7 +273,7 @@ impl<'a, T, N: Copy> Iterator for Operands<'a, T, N> {
                 self.weights.get_unchecked(first_weight..first_weight + self.width),
             )
         };
-        Some(Operand { pixels, weights, number, note: tap.note })
+        Some(Operand { pixels, weights, number })
     }
 }
 
@@ -205,12 +315,16 @@ impl<'a, T> Iterator for Strided<'a, T> {
 mod tests {
     use super::*;
 
-    fn lists() -> TapLists<()> {
+    fn tap(pixels: u32, weight: u16) -> Tap {
+        Tap::new(pixels, weight, Clip::Nothing)
+    }
+
+    fn lists() -> TapLists {
         let mut lists = TapLists::default();
-        lists.extend([Tap::new(0, 0, ()), Tap::new(5, 1, ())].into_iter());
+        lists.extend([tap(0, 0), tap(5, 1)].into_iter());
         lists.end();
         lists.end();
-        lists.extend([Tap::new(2, 3, ())].into_iter());
+        lists.extend([tap(2, 3)].into_iter());
         lists.end();
         lists
     }
@@ -233,12 +347,19 @@ mod tests {
     #[test]
     fn taps_are_repeated() {
         let mut lists = TapLists::default();
-        lists.extend([Tap::new(9, 9, ()), Tap::new(1, 0, ()), Tap::new(3, 1, ())].into_iter());
+        lists.extend([tap(9, 9), tap(1, 0), Tap::new(3, 1, Clip::Last)].into_iter());
         lists.repeat(2, 2, (10, 4));
         lists.end();
         let taps = [(9, 9), (1, 0), (3, 1), (11, 4), (13, 5), (21, 8), (23, 9)];
-        assert_eq!(lists.taps, taps.map(|(pixels, weight)| Tap::new(pixels, weight, ())));
-        assert_eq!((lists.ends[0].pixels, lists.ends[0].weight), (23, 9));
+        assert!(lists.taps.iter().map(|tap| (tap.pixels, tap.weight)).eq(taps));
+        assert!(
+            lists
+                .taps
+                .iter()
+                .all(|tap| (tap.clip == Clip::Last) == (tap.weight % 4 == 1 && tap.weight != 9 || tap.pixels == 23))
+        );
+        assert_eq!(lists.ends[0].bounds.pixels, [(1, 22), (0, 0), (3, 24)]);
+        assert_eq!(lists.ends[0].bounds.weight, 9);
         lists.repeat(0, 5, (1, 1));
         lists.repeat(1, 0, (1, 1));
         assert_eq!(lists.taps.len(), taps.len());
@@ -248,7 +369,7 @@ mod tests {
     #[should_panic(expected = "32 bits")]
     fn repeated_places_must_not_overflow() {
         let mut lists = TapLists::default();
-        lists.extend([Tap::new(5, 0, ())].into_iter());
+        lists.extend([tap(5, 0)].into_iter());
         lists.repeat(1, 2, (u32::MAX / 2, 1));
     }
 
@@ -256,7 +377,7 @@ mod tests {
     #[should_panic(expected = "16 bits")]
     fn repeated_numbers_must_not_overflow() {
         let mut lists = TapLists::default();
-        lists.extend([Tap::new(5, 2, ())].into_iter());
+        lists.extend([tap(5, 2)].into_iter());
         lists.repeat(1, 2, (1, u16::MAX / 2));
     }
 
@@ -270,6 +391,52 @@ mod tests {
     #[should_panic(expected = "beyond their operands")]
     fn weights_must_be_there() {
         operands(2, 4, 14);
+    }
+
+    /// The pixels of all taps that are not left out: two runs, 10 apart, of three pixels, 2 apart, counted from 2 elements before.
+    fn pixels(taps: &[(u32, Clip)], len: usize) -> Vec<usize> {
+        let mut lists = TapLists::default();
+        lists.extend(taps.iter().map(|&(pixels, clip)| Tap::new(pixels, 0, clip)));
+        lists.end();
+        let memory: Vec<_> = (0..len).collect();
+        let shape = Runs { before: 2, count: 2, len: 3, pitch: 10, step: 2 };
+        let of_tap = |tap: RunsOfTap<'_, usize>| {
+            let first = usize::from(tap.clip == Clip::First);
+            let last = usize::from(tap.clip == Clip::Last);
+            let runs = (0..2).map(|run| (first..3 - last).map(|pixel| tap.pixel(run, pixel)).collect::<Vec<_>>());
+            runs.collect::<Vec<_>>().concat()
+        };
+        lists.runs(0, &memory, shape, (&[0], 1, 1)).flat_map(of_tap).collect()
+    }
+
+    #[test]
+    fn pixels_that_are_left_out_need_not_be_there() {
+        assert_eq!(pixels(&[(2, Clip::Nothing)], 15), [0, 2, 4, 10, 12, 14]);
+        assert_eq!(pixels(&[(0, Clip::First)], 13), [0, 2, 10, 12]);
+        assert_eq!(pixels(&[(3, Clip::Last), (0, Clip::First)], 14), [1, 3, 11, 13, 0, 2, 10, 12]);
+        assert_eq!(pixels(&[], 0), []);
+    }
+
+    #[test]
+    #[should_panic(expected = "beyond their operands")]
+    fn pixels_before_the_memory_must_be_left_out() {
+        pixels(&[(0, Clip::First), (1, Clip::Nothing)], 20);
+    }
+
+    #[test]
+    #[should_panic(expected = "beyond their operands")]
+    fn pixels_behind_the_memory_must_be_left_out() {
+        pixels(&[(2, Clip::Nothing), (3, Clip::Last)], 13);
+    }
+
+    #[test]
+    #[should_panic(expected = "no such pixel")]
+    fn pixels_that_are_left_out_are_not_read() {
+        let mut lists = TapLists::default();
+        lists.extend([Tap::new(0, 0, Clip::First)].into_iter());
+        lists.end();
+        let shape = Runs { before: 1, count: 1, len: 2, pitch: 0, step: 1 };
+        lists.runs(0, &[7], shape, (&[0], 1, 1)).next().expect("a tap").pixel(0, 0);
     }
 
     #[test]
