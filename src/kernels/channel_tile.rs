@@ -215,7 +215,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let mut sums = [[simd.splat(T::ZERO); V]; N];
         for tap in operands {
             if of_pixels {
-                simd.prefetch(tap.memory, tap.place + (2 * P - 1) * pixel_step);
+                simd.prefetch(tap.memory, tap.place().wrapping_add((2 * P - 1) * pixel_step));
             } else if asks_by_tap(S::REGISTERS) {
                 simd.prefetch(next, at);
                 if each > line {

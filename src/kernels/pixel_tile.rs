@@ -140,7 +140,8 @@ impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_
 }
 
 /// The partial sums of one tile, for the panel's rows from `first` on. With `MASKED` each tap is added to those only that have it, which are
-/// mostly all, or none: the branches repeat with the taps of a channel, so that they are foreseen.
+/// mostly all, or none: the branches repeat with the taps of a channel, so that they are foreseen. Small tiles have no time for a branch for each row where
+/// one for all does; large ones lose sums to memory where the two ways meet.
 #[inline(always)]
 fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MASKED: bool>(
     simd: S,
@@ -150,7 +151,8 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
 ) -> [[S::Vector; V]; R] {
     let mut sums = [[simd.splat(T::ZERO); V]; R];
     for Operand { pixels, weights, number, .. } in operands {
-        let mask = if MASKED { masks[number] >> first & ((1 << R) - 1) } else { 0 };
+        let all = (1 << R) - 1;
+        let mask = if MASKED { masks[number] >> first & all } else { all };
         if MASKED && mask == 0 {
             continue;
         }
@@ -158,8 +160,17 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
         unroll!(VECTOR < V, at most 6, {
             x[VECTOR] = simd.load(&pixels[VECTOR * S::LANES..]);
         });
+        if !MASKED || (S::REGISTERS <= 16 && mask == all) {
+            unroll!(ROW < R, {
+                let weight = simd.splat(weights[ROW]);
+                unroll!(VECTOR < V, at most 6, {
+                    sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);
+                });
+            });
+            continue;
+        }
         unroll!(ROW < R, {
-            if !MASKED || mask & (1 << ROW) != 0 {
+            if mask & (1 << ROW) != 0 {
                 let weight = simd.splat(weights[ROW]);
                 unroll!(VECTOR < V, at most 6, {
                     sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);

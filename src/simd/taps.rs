@@ -162,7 +162,8 @@ impl TapLists {
             // One pixel is the first and the last.
             assert!(end == 0 || (within && (clip == Clip::Nothing || len > 1)), "{BEYOND}");
         }
-        RunsOfTaps { taps: taps.iter(), pixels, shape, weights, rows, width }
+        let first = pixels.as_ptr().wrapping_sub(before);
+        RunsOfTaps { taps: taps.iter(), pixels, first, shape, weights, rows, width }
     }
 }
 
@@ -185,6 +186,8 @@ pub(crate) struct Runs {
 pub(crate) struct RunsOfTaps<'a, T> {
     taps: core::slice::Iter<'a, Tap>,
     pixels: &'a [T],
+    /// What the taps' places count from.
+    first: *const T,
     shape: Runs,
     weights: &'a [T],
     rows: usize,
@@ -194,9 +197,10 @@ pub(crate) struct RunsOfTaps<'a, T> {
 /// Those of one.
 #[derive(Clone, Copy)]
 pub(crate) struct RunsOfTap<'a, T> {
-    /// What the pixels are a part of, and where the first is.
+    /// What the pixels are a part of.
     pub(crate) memory: &'a [T],
-    pub(crate) place: usize,
+    /// Where the first of them is, or would be.
+    first: *const T,
     shape: Runs,
     pub(crate) clip: Clip,
     pub(crate) weights: &'a [T],
@@ -219,12 +223,18 @@ impl<'a, T> Iterator for RunsOfTaps<'a, T> {
         let first_weight = tap.weight as usize * self.rows;
         // SAFETY: `runs` has checked the largest number of the list, of which this is no larger.
         let weights = unsafe { self.weights.get_unchecked(first_weight..first_weight + self.width) };
-        let place = (tap.pixels as usize).wrapping_sub(self.shape.before);
-        Some(RunsOfTap { memory: self.pixels, place, shape: self.shape, clip: tap.clip, weights })
+        let first = self.first.wrapping_add(tap.pixels as usize);
+        Some(RunsOfTap { memory: self.pixels, first, shape: self.shape, clip: tap.clip, weights })
     }
 }
 
 impl<T: Copy> RunsOfTap<'_, T> {
+    /// Where in the memory the first pixel is.
+    #[inline(always)]
+    pub(crate) fn place(&self) -> usize {
+        (self.first.addr().wrapping_sub(self.memory.as_ptr().addr()) as isize / size_of::<T>() as isize) as usize
+    }
+
     /// A pixel of a run: panics if it is left out.
     #[inline(always)]
     pub(crate) fn pixel(&self, run: usize, pixel: usize) -> T {
@@ -234,7 +244,7 @@ impl<T: Copy> RunsOfTap<'_, T> {
         assert!(self.clip != Clip::Last || pixel + 1 < len, "no such pixel");
         // SAFETY: `runs` has checked the first pixel that is not left out of the first run of the list's first tap, and the last one of the last run of
         // its last: this one lies between, whatever the numbers in between wrap to.
-        unsafe { *self.memory.as_ptr().wrapping_add(self.place).wrapping_add(run * pitch + pixel * step) }
+        unsafe { *self.first.wrapping_add(run * pitch + pixel * step) }
     }
 }
 
