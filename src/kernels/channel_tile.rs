@@ -201,7 +201,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let (block, index) = (self.block, self.index);
         let tile = &block.tiles[index];
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
-        let operands = block.runs(tile, [N / P, P, pixel_step], V * S::LANES);
+        let operands = block.runs(tile, [(N / P) as u16, P as u16], pixel_step as u32, V * S::LANES);
         let line = CACHE_LINE / size_of::<T>();
         let (of_pixels, next, share) = match self.ahead {
             Ahead::Weights { next, share } => (false, next, index * share..((index + 1) * share).min(next.len())),

@@ -72,11 +72,12 @@ impl<'a, T> Block<'a, T> {
     /// The operands of the taps that a tile sees, of which some may leave out a pixel of each run: `count` runs of `len` pixels, a `step` apart, and `width`
     /// of its `rows` weights.
     #[inline(always)]
-    pub(crate) fn runs(&self, tile: &Tile, [count, len, step]: [usize; 3], width: usize) -> RunsOfTaps<'a, T> {
-        let (place, before) = (tile.place as usize, self.before as usize);
-        let (pixels, before) =
-            if place >= before { (&self.pixels[place - before..], 0) } else { (self.pixels, before - place) };
-        let runs = Runs { before, count, len, pitch: self.pitch as usize, step };
+    pub(crate) fn runs(&self, tile: &Tile, [count, len]: [u16; 2], step: u32, width: usize) -> RunsOfTaps<'a, T> {
+        let (pixels, before) = match tile.place.checked_sub(self.before) {
+            Some(place) => (&self.pixels[place as usize..], 0),
+            None => (self.pixels, self.before - tile.place),
+        };
+        let runs = Runs { before, count, len, pitch: self.pitch, step };
         self.taps.runs(self.first_list + tile.taps as usize, pixels, runs, (self.weights, self.rows as usize, width))
     }
 }

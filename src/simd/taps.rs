@@ -59,6 +59,31 @@ impl Bounds {
     }
 }
 
+impl Bounds {
+    /// Whether all pixels are there that are not left out, of so many elements.
+    #[inline(always)]
+    fn are_within(&self, len: usize, runs: Runs) -> bool {
+        let [(first, end), begins, ends] = self.pixels;
+        // Numbers of 32 and 16 bits: nothing overflows.
+        let reach = u64::from(runs.count.saturating_sub(1)) * u64::from(runs.pitch)
+            + u64::from(runs.len.saturating_sub(1)) * u64::from(runs.step);
+        let (before, len) = (u64::from(runs.before), len as u64 + u64::from(runs.before));
+        (end == 0 || (first >= before && end + reach <= len))
+            && ((begins.1 == 0 && ends.1 == 0) || self.clipped_are_within(before, len, reach, runs))
+    }
+
+    /// The same for the taps that leave out a pixel.
+    #[inline(never)]
+    fn clipped_are_within(&self, before: u64, len: u64, reach: u64, runs: Runs) -> bool {
+        let [_, begins, ends] = self.pixels;
+        let step = u64::from(runs.step);
+        // One pixel would be the first and the last.
+        runs.len > 1
+            && (begins.1 == 0 || (begins.0 + step >= before && begins.1 + reach <= len))
+            && (ends.1 == 0 || (ends.0 >= before && ends.1 + reach <= len + step))
+    }
+}
+
 /// Where a list ends.
 #[derive(Clone, Copy, Debug)]
 struct End {
@@ -149,20 +174,8 @@ impl TapLists {
         (weights, rows, width): (&'a [T], usize, usize),
     ) -> RunsOfTaps<'a, T> {
         let (taps, bounds) = self.list(list, (weights, rows, width));
-        let Runs { before, count, len, pitch, step } = shape;
-        let along = |number: usize, step: usize| number.saturating_sub(1).checked_mul(step);
-        let reach =
-            along(count, pitch).zip(along(len, step)).and_then(|(runs, run)| runs.checked_add(run)?.checked_add(1));
-        for (clip, (first, end)) in [Clip::Nothing, Clip::First, Clip::Last].into_iter().zip(bounds.pixels) {
-            let begins = (first as usize).checked_add(if clip == Clip::First { step } else { 0 });
-            let ends = reach.and_then(|reach| (end as usize).checked_add(reach)).and_then(|end| end.checked_sub(1));
-            let ends = ends.and_then(|end| if clip == Clip::Last { end.checked_sub(step) } else { Some(end) });
-            let within = begins.is_some_and(|begin| begin >= before)
-                && ends.zip(pixels.len().checked_add(before)).is_some_and(|(end, len)| end <= len);
-            // One pixel is the first and the last.
-            assert!(end == 0 || (within && (clip == Clip::Nothing || len > 1)), "{BEYOND}");
-        }
-        let first = pixels.as_ptr().wrapping_sub(before);
+        assert!(taps.is_empty() || bounds.are_within(pixels.len(), shape), "{BEYOND}");
+        let first = pixels.as_ptr().wrapping_sub(shape.before as usize);
         RunsOfTaps { taps: taps.iter(), pixels, first, shape, weights, rows, width }
     }
 }
@@ -174,11 +187,11 @@ const BEYOND: &str = "taps reach beyond their operands";
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Runs {
     /// Places count from so many elements before the pixels: what lies there can only be left out.
-    pub(crate) before: usize,
-    pub(crate) count: usize,
-    pub(crate) len: usize,
-    pub(crate) pitch: usize,
-    pub(crate) step: usize,
+    pub(crate) before: u32,
+    pub(crate) count: u16,
+    pub(crate) len: u16,
+    pub(crate) pitch: u32,
+    pub(crate) step: u32,
 }
 
 /// The operands of the taps of a list: see [`TapLists::runs`].
@@ -239,12 +252,13 @@ impl<T: Copy> RunsOfTap<'_, T> {
     #[inline(always)]
     pub(crate) fn pixel(&self, run: usize, pixel: usize) -> T {
         let Runs { count, len, pitch, step, .. } = self.shape;
+        let [count, len] = [count, len].map(usize::from);
         // All of it is known when a tile is compiled, but the clip, which it has looked at before.
         assert!(run < count && pixel < len && (self.clip != Clip::First || pixel > 0), "no such pixel");
         assert!(self.clip != Clip::Last || pixel + 1 < len, "no such pixel");
         // SAFETY: `runs` has checked the first pixel that is not left out of the first run of the list's first tap, and the last one of the last run of
         // its last: this one lies between, whatever the numbers in between wrap to.
-        unsafe { *self.first.wrapping_add(run * pitch + pixel * step) }
+        unsafe { *self.first.wrapping_add(run * pitch as usize + pixel * step as usize) }
     }
 }
 
