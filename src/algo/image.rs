@@ -63,7 +63,7 @@ pub(crate) struct Wanted {
     pub(crate) spare: usize,
     /// Whether taps on zero padding are left out.
     pub(crate) skip_zeros: bool,
-    /// Whether a run of so many pixels or more has tiles that leave out no more than they must, so that no zero is read if only the first and the
+    /// From how many pixels on a run has tiles that leave out all that they see on padding, if any do, so that no zero is read if only the first and the
     /// last pixel of a row see padding beside it.
     pub(crate) clipped_run: Option<usize>,
     /// Channels that are read. The image may have more.
@@ -391,8 +391,9 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
     }
 
     fn in_place(&self, first_channel: usize) -> Option<&[T]> {
-        let place = if self.leaves_out { 0 } else { self.direct?.unsigned_abs() };
-        Some(&self.image.flat.filter(|_| self.direct.is_some())?[first_channel * self.plane() + place..])
+        let (flat, direct) = self.image.flat.zip(self.direct)?;
+        let place = if self.leaves_out { 0 } else { direct.unsigned_abs() };
+        Some(&flat[first_channel * self.plane() + place..])
     }
 
     fn image_place(&self) -> Option<isize> {

@@ -63,9 +63,9 @@ impl<T: Element> Kernel<T> for Weave<'_, '_, T> {
                 let start = channel * pitches[0] + phase * pitches[1] + y * columns;
                 (phase, y) = if phase + 1 == high { (0, y + 1) } else { (phase + 1, y) };
                 if let Some(next) = next {
-                    (0..width)
-                        .step_by(CACHE_LINE / size_of::<T>())
-                        .for_each(|at| simd.prefetch(next, row * width + at));
+                    for at in (0..width).step_by(CACHE_LINE / size_of::<T>()) {
+                        simd.prefetch(next, row * width + at);
+                    }
                 }
                 if wide <= MOST_WOVEN {
                     // Rows one behind the other need not be looked up one by one.

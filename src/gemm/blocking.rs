@@ -145,23 +145,27 @@ impl TileShape {
         (pixels * vectors).max(LATENCY.div_ceil(together))
     }
 
+    /// Vectors of the first panel of so many output channels.
+    fn vectors_of(self, channels: usize) -> usize {
+        channels.min(self.panel).div_ceil(self.lanes)
+    }
+
     /// Whether a tile of so many pixels has enough to do.
     pub(crate) fn busy_alone(self, lanes: Lanes, channels: usize, pixels: usize) -> bool {
-        let vectors = channels.min(self.panel).div_ceil(self.lanes);
-        !lanes.are_pixels() && pixels * vectors >= LATENCY
+        !lanes.are_pixels() && pixels * self.vectors_of(channels) >= LATENCY
     }
 
     /// From how many pixels on a run has tiles of which each pixel leaves out the taps that it sees on padding, if they are the first or the last of
     /// a run: if tiles are ever so.
     pub(crate) fn clipped_run(self, lanes: Lanes, channels: usize) -> Option<usize> {
-        let vectors = channels.min(self.panel).div_ceil(self.lanes);
-        (lanes == Lanes::Channels && self.clips).then(|| LATENCY.div_ceil(vectors).max(few_pixels::FEW + 1))
+        let busy = LATENCY.div_ceil(self.vectors_of(channels));
+        (lanes == Lanes::Channels && self.clips).then(|| busy.max(few_pixels::FEW + 1))
     }
 
     /// Whether pixels of a small image are better computed one by one, each with the taps that see the image from there, and not all with all taps
     /// that do from anywhere; where `seen` are the taps of all pixels, and `anywhere` those of them all together. Around each there is as much to do again.
     pub(crate) fn better_apart(self, channels: usize, pixels: usize, seen: usize, anywhere: usize) -> bool {
-        let vectors = channels.min(self.panel).div_ceil(self.lanes);
+        let vectors = self.vectors_of(channels);
         let together = self.panels_together(Lanes::Channels, 1).min(channels / self.panel).max(1);
         2 * seen * self.panel_cost(1, vectors, together) < anywhere * self.panel_cost(pixels, vectors, 1)
     }
