@@ -4,7 +4,7 @@ use num_complex::Complex;
 
 use crate::aligned::Aligned;
 use crate::element::Element;
-use crate::gemm::Lists;
+use crate::gemm::Layouts;
 
 /// Working memory that a layer's `run_into_with` uses, one buffer per thread.
 ///
@@ -50,13 +50,13 @@ impl<T: Element> Workspace<T> {
         if self.buffers.len() < workers {
             self.buffers.resize_with(workers, || Buffer {
                 elements: Aligned::default(),
-                lists: Lists::default(),
+                layouts: Layouts::default(),
                 indices: Vec::new(),
                 complex: Vec::new(),
             });
         }
         let buffers = &mut self.buffers[..workers];
-        buffers.iter_mut().for_each(|buffer| buffer.reserve(len));
+        buffers.iter_mut().for_each(|buffer| buffer.start(len));
         buffers
     }
 }
@@ -71,7 +71,7 @@ impl<T: Element> Default for Workspace<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct Buffer<T> {
     elements: Aligned<T>,
-    lists: Lists,
+    layouts: Layouts,
     indices: Vec<u32>,
     complex: Vec<Complex<T>>,
 }
@@ -80,7 +80,7 @@ pub(crate) struct Buffer<T> {
 pub(crate) struct Scratch<'a, T> {
     /// Aligned to a cache line.
     pub(crate) elements: &'a mut [T],
-    pub(crate) lists: &'a mut Lists,
+    pub(crate) layouts: &'a mut Layouts,
     /// Of whatever length.
     pub(crate) indices: &'a mut Vec<u32>,
     /// Of whatever length.
@@ -90,25 +90,27 @@ pub(crate) struct Scratch<'a, T> {
 impl<T> Scratch<'_, T> {
     /// For one of several users, one after the other.
     pub(crate) fn reborrow(&mut self) -> Scratch<'_, T> {
-        Scratch { elements: self.elements, lists: self.lists, indices: self.indices, complex: self.complex }
+        Scratch { elements: self.elements, layouts: self.layouts, indices: self.indices, complex: self.complex }
     }
 
     /// The first `len` elements, and the rest.
     pub(crate) fn split(&mut self, len: usize) -> (&mut [T], Scratch<'_, T>) {
         let (first, rest) = self.elements.split_at_mut(len);
-        (first, Scratch { elements: rest, lists: self.lists, indices: self.indices, complex: self.complex })
+        (first, Scratch { elements: rest, layouts: self.layouts, indices: self.indices, complex: self.complex })
     }
 }
 
 impl<T: Element> Buffer<T> {
     fn bytes(&self) -> usize {
         self.elements.held() * size_of::<T>()
-            + self.lists.bytes()
+            + self.layouts.bytes()
             + self.indices.capacity() * size_of::<u32>()
             + self.complex.capacity() * size_of::<Complex<T>>()
     }
 
-    fn reserve(&mut self, len: usize) {
+    /// Before a call that needs so many elements.
+    fn start(&mut self, len: usize) {
+        self.layouts.start();
         if self.elements.elements().len() < len {
             self.elements = Aligned::filled(T::ZERO, len);
         }
@@ -117,7 +119,7 @@ impl<T: Element> Buffer<T> {
     pub(crate) fn scratch(&mut self) -> Scratch<'_, T> {
         Scratch {
             elements: self.elements.elements_mut(),
-            lists: &mut self.lists,
+            layouts: &mut self.layouts,
             indices: &mut self.indices,
             complex: &mut self.complex,
         }

@@ -59,7 +59,9 @@ pub(crate) struct Sampling<'a> {
 pub(crate) struct Wanted {
     /// Elements between neighbouring pixels of an output row.
     pub(crate) pixel_step: usize,
-    /// Elements behind the last pixel that may be read.
+    /// Pixels of a run are read in whole vectors of so many elements.
+    pub(crate) vector: usize,
+    /// Elements behind them that may be read.
     pub(crate) spare: usize,
     /// Whether taps on zero padding are left out.
     pub(crate) skip_zeros: bool,
@@ -157,7 +159,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
             direct: None,
             leaves_out: false,
         };
-        let padding = source.touches_padding();
+        let padding = [0, 1].into_iter().any(|axis| source.touches_padding(axis));
         source.leaves_out = wanted.skip_zeros && padding;
         source.direct = if padding && !source.reads_no_padding(wanted) { None } else { source.place_in_image(wanted) };
         if source.direct.is_some() {
@@ -186,7 +188,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
     }
 
     /// Where in the image the first pixel under the first tap lies, if the image can be read as it is. No tap that is not left out sees padding.
-    fn place_in_image(&self, Wanted { spare, channels, .. }: Wanted) -> Option<isize> {
+    fn place_in_image(&self, Wanted { vector, spare, channels, .. }: Wanted) -> Option<isize> {
         let Sampling { window, step, .. } = self.sampling;
         let (flat, width) = (self.image.flat?, self.image.width as isize);
         let place = |pixel: [usize; 2], tap: [isize; 2]| {
@@ -195,11 +197,20 @@ impl<'a, T: Element> WindowSource<'a, T> {
         };
         let first = place([1, 1], [*window.rows.first()?, *window.columns.first()?]);
         let last = place(self.size, [*window.rows.last()?, *window.columns.last()?]);
+        let run = self.run(step[0] * self.image.width);
+        let spare = run.next_multiple_of(vector) - run + spare;
         let behind = last + ((channels.checked_sub(1)? * self.plane()) + 1 + spare) as isize;
         // Taps are told where their pixels lie in 32 bits.
         let near = u32::try_from(window.channels_per_block().saturating_add(1).saturating_mul(self.plane())).is_ok();
         let there = self.leaves_out || behind <= flat.len() as isize;
         (self.pixel_step == step[1] && near && there).then_some(first)
+    }
+
+    /// Pixels of a run, where rows are so far apart: a row, or all rows if they follow each other.
+    fn run(&self, pitch: usize) -> usize {
+        let [rows, columns] = self.size;
+        let one = (pitch == columns || rows == 1) && self.pixel_step == 1 && !self.leaves_out;
+        if one { rows * columns } else { columns }
     }
 
     /// The image, if it can be read as it is: without padding, or but for padding of zeros whose taps may be left out.
@@ -234,12 +245,10 @@ impl<'a, T: Element> WindowSource<'a, T> {
         below(0)..below(size)
     }
 
-    /// Whether some pixels see padding.
-    fn touches_padding(&self) -> bool {
-        (0..2).any(|axis| {
-            let all = 0..self.offsets(axis).len();
-            self.inside(axis, 0) != all || self.inside(axis, self.size[axis] - 1) != all
-        })
+    /// Whether some pixels see padding along an axis.
+    fn touches_padding(&self, axis: usize) -> bool {
+        let all = 0..self.offsets(axis).len();
+        self.inside(axis, 0) != all || self.inside(axis, self.size[axis] - 1) != all
     }
 
     /// What a strip along an axis reads.
@@ -356,11 +365,12 @@ fn strip_len(rows: usize, pitch: usize) -> usize {
 impl<T: Element> Source<T> for WindowSource<'_, T> {
     fn runs(&self) -> Runs {
         let [rows, columns] = self.size;
-        let step = self.pixel_step;
-        if (self.pitch == columns || rows == 1) && step == 1 && !self.leaves_out {
-            return Runs { count: 1, len: rows * columns, pitch: rows * columns, step };
+        let (len, step) = (self.run(self.pitch), self.pixel_step);
+        if len == columns {
+            Runs { count: rows, len, pitch: self.pitch, step }
+        } else {
+            Runs { count: 1, len, pitch: len, step }
         }
-        Runs { count: rows, len: columns, pitch: self.pitch, step }
     }
 
     fn channel_taps(&self) -> usize {
@@ -394,6 +404,24 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         let (flat, direct) = self.image.flat.zip(self.direct)?;
         let place = if self.leaves_out { 0 } else { direct.unsigned_abs() };
         Some(&flat[first_channel * self.plane() + place..])
+    }
+
+    fn describe(&self, words: &mut Vec<isize>) {
+        let Sampling { window: Window { rows, columns, .. }, step, .. } = self.sampling;
+        let Image { height, width, .. } = self.image;
+        let [size, step] = [self.size, step].map(|pair| pair.map(|number| number as isize));
+        let counts =
+            [rows.len(), columns.len(), self.pixel_step, self.pitch, self.distance, self.direct.map_or(0, |_| width)];
+        words.extend(counts.map(|number| number as isize));
+        words.extend(size.into_iter().chain(step));
+        words.extend(rows.iter().chain(columns));
+        // Where in the image it is matters only where some pixels see what others do not.
+        if self.leaves_out {
+            let limits = [height, width].map(|limit| limit as isize);
+            let place =
+                |axis: usize| if self.touches_padding(axis) { [self.origin[axis], limits[axis]] } else { [0, 0] };
+            words.extend([0, 1].into_iter().flat_map(place).chain([self.direct.unwrap_or(isize::MAX)]));
+        }
     }
 
     fn image_place(&self) -> Option<isize> {

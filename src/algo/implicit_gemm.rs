@@ -56,12 +56,9 @@ impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
 
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
         let in_channels = self.sampling.window.in_channels();
-        let several = self.product.has_several_groups(region);
         let source = |group: usize, region: &Region| {
-            let channels = group * in_channels..(group + 1) * in_channels;
-            // A single group with what is behind it, which makes room to read a little further. Several must all be read in the same way.
-            let channels = if several { Slice::from(channels) } else { Slice::from(channels.start..) };
-            let image = input.slice_axis_move(Axis(0), channels);
+            // With what is behind it, which makes room to read a little further.
+            let image = input.slice_axis_move(Axis(0), Slice::from(group * in_channels..));
             WindowSource::new(self.sampling, image, region, self.wanted())
         };
         self.product.run(region, output, scratch, source);
@@ -71,13 +68,13 @@ impl<T: Element> Stage<T> for ImplicitGemm<'_, T> {
 impl<T: Element> ImplicitGemm<'_, T> {
     fn wanted(&self) -> Wanted {
         let lanes = self.product.lanes;
-        let spare = if lanes == Lanes::Pixels { SPARE } else { 0 };
+        let shape = TileShape::of::<T>(self.product.weights.isa);
         Wanted {
             pixel_step: lanes.pixel_step(self.sampling.step[1]),
-            spare,
+            vector: if lanes == Lanes::Pixels { shape.lanes } else { 1 },
+            spare: 0,
             skip_zeros: self.skip_zeros,
-            clipped_run: TileShape::of::<T>(self.product.weights.isa)
-                .clipped_run(lanes, self.product.weights.packed.panels().total),
+            clipped_run: shape.clipped_run(lanes, self.product.weights.packed.panels().total),
             channels: self.sampling.window.in_channels(),
         }
     }
@@ -102,11 +99,6 @@ impl<'a, T: Element> Product<'a, T> {
         let channels = extent.channels.min(self.weights.packed.panels().total);
         let pixels = extent.pixels();
         packed + self.gathered_len(pixels) + self.sums_len(channels, pixels) + self.staged_len(channels, pixels)
-    }
-
-    /// Whether a region has channels of more than one group; their lists of taps are then the same.
-    fn has_several_groups(&self, region: &Region) -> bool {
-        region.channels.len() > self.weights.packed.panels().total
     }
 
     /// Elements that hold rows of output, in whole vectors: those of a panel if they are asked for once.
@@ -138,7 +130,6 @@ impl<'a, T: Element> Product<'a, T> {
         source: impl Fn(usize, &Region) -> P,
     ) {
         let per_group = self.weights.packed.panels().total;
-        scratch.lists.start(self.has_several_groups(region));
         let mut rest = output;
         for (group, channels) in by_group(region.channels.clone(), per_group) {
             let (output, others) = rest.split_at(Axis(0), channels.len() / self.woven.count());
@@ -239,6 +230,6 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
     fn memory<'m>(&self, channels: usize, pixels: usize, scratch: Scratch<'m, T>) -> Memory<'m, T> {
         let (sums, rest) = scratch.elements.split_at_mut(self.product.sums_len(channels, pixels));
         let (gathered, packed) = rest.split_at_mut(self.product.gathered_len(pixels));
-        Memory { packed, gathered, sums, lists: scratch.lists }
+        Memory { packed, gathered, sums, layouts: scratch.layouts }
     }
 }

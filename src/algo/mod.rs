@@ -29,7 +29,7 @@ use crate::element::Element;
 use crate::gemm::blocking::Lanes;
 use crate::parallel;
 use crate::parts::{Chunks, even_part};
-use crate::scratch::{Scratch, Workspace};
+use crate::scratch::{Buffer, Scratch, Workspace};
 use crate::simd::Isa;
 
 /// A rectangle of the output of one sample, for a range of channels.
@@ -158,6 +158,20 @@ pub(crate) fn drive<T: Element>(
     schedule: Schedule,
     workspace: &mut Workspace<T>,
 ) {
+    let buffers = workspace.buffers(schedule.workers, stage.scratch_len(schedule.region()));
+    let run = |region: Region, output: ArrayViewMut3<'_, T>, buffer: &mut Buffer<T>| {
+        stage.run(input.index_axis_move(Axis(0), region.sample), &region, output, buffer.scratch());
+    };
+    let (samples, channels, rows, columns) = output.dim();
+    let first = [schedule.rows - schedule.lead[0], schedule.columns - schedule.lead[1]];
+    if let ([buffer], 1, 1) = (&mut *buffers, samples, schedule.splits)
+        && (1..=first[0]).contains(&rows)
+        && (1..=first[1]).contains(&columns)
+    {
+        // Small layers take as long to cut as to compute.
+        let region = Region { sample: 0, channels: 0..channels, rows: 0..rows, columns: 0..columns };
+        return run(region, output.index_axis_move(Axis(0), 0), buffer);
+    }
     let regions = output.into_outer_iter_mut().enumerate().flat_map(move |(sample, output)| {
         let mut rest = Some(output);
         (0..schedule.splits).flat_map(move |split| {
@@ -172,10 +186,7 @@ pub(crate) fn drive<T: Element>(
             })
         })
     });
-    let buffers = workspace.buffers(schedule.workers, stage.scratch_len(schedule.region()));
-    parallel::for_each(regions, buffers, |(region, output), buffer| {
-        stage.run(input.index_axis_move(Axis(0), region.sample), &region, output, buffer.scratch());
-    });
+    parallel::for_each(regions, buffers, |(region, output), buffer| run(region, output, buffer));
 }
 
 /// Consecutive pieces of `size` along an axis, the first one shorter by `lead`, the last one maybe shorter, with their ranges.

@@ -13,7 +13,7 @@
 
 use super::tile::{Block, CACHE_LINE};
 use super::transpose::transpose;
-use crate::simd::taps::Clip;
+use crate::simd::taps::{Clip, Runs};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times the pixels of a block.
@@ -201,7 +201,9 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let (block, index) = (self.block, self.index);
         let tile = &block.tiles[index];
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
-        let operands = block.runs(tile, [(N / P) as u16, P as u16], pixel_step as u32, V * S::LANES);
+        let (count, len) = ((N / P) as u16, P as u16);
+        let runs = Runs { before: 0, count, len, pitch: block.pitch, step: pixel_step as u32, clips: S::CLIPS };
+        let operands = block.runs(tile, runs, V * S::LANES);
         let line = CACHE_LINE / size_of::<T>();
         let (of_pixels, next, share) = match self.ahead {
             Ahead::Weights { next, share } => (false, next, index * share..((index + 1) * share).min(next.len())),
@@ -227,11 +229,20 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
             unroll!(VECTOR < V, at most 2, {
                 w[VECTOR] = simd.load(&tap.weights[VECTOR * S::LANES..]);
             });
+            // Checks that it does not foresee keep the compiler from loading all pixels of a tap before it uses them: they would take registers too.
+            let (mut runs, checked) = ([tap.memory; 4], STEP == ANY_STEP && !S::CLIPS);
+            unroll!(RUN < N / P, at most 4, {
+                if checked {
+                    runs[RUN] = tap.run(RUN);
+                }
+            });
             macro_rules! add {
                 ($pixel:ident where $chosen:expr) => {
                     unroll!($pixel < N, at most 28, {
                         if const { $chosen } {
-                            let x = simd.splat(tap.pixel($pixel / P, $pixel % P));
+                            let (run, pixel) = ($pixel / P, $pixel % P);
+                            let x = if checked { runs[run][pixel * pixel_step] } else { tap.pixel(run, pixel) };
+                            let x = simd.splat(x);
                             unroll!(VECTOR < V, at most 2, {
                                 sums[$pixel][VECTOR] = simd.fma(x, w[VECTOR], sums[$pixel][VECTOR]);
                             });
@@ -239,11 +250,11 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                     });
                 };
             }
-            if !S::CLIPS || tap.clip != Clip::First {
+            if tap.clip != Clip::First {
                 add!(PIXEL where PIXEL.is_multiple_of(P));
             }
             add!(PIXEL where !PIXEL.is_multiple_of(P) && PIXEL % P < P - 1);
-            if P > 1 && (!S::CLIPS || tap.clip != Clip::Last) {
+            if P > 1 && tap.clip != Clip::Last {
                 add!(PIXEL where PIXEL % P == P - 1);
             }
         }

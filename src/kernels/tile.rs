@@ -69,15 +69,15 @@ impl<'a, T> Block<'a, T> {
         self.taps.operands(self.first_list + tile.taps as usize, pixels, (weights, rows, width))
     }
 
-    /// The operands of the taps that a tile sees, of which some may leave out a pixel of each run: `count` runs of `len` pixels, a `step` apart, and `width`
-    /// of its `rows` weights.
+    /// The operands of the taps that a tile sees, of which some may leave out a pixel of each run: the runs' pixels, which count from the block's first one,
+    /// and `width` of its `rows` weights.
     #[inline(always)]
-    pub(crate) fn runs(&self, tile: &Tile, [count, len]: [u16; 2], step: u32, width: usize) -> RunsOfTaps<'a, T> {
+    pub(crate) fn runs(&self, tile: &Tile, runs: Runs, width: usize) -> RunsOfTaps<'a, T> {
         let (pixels, before) = match tile.place.checked_sub(self.before) {
             Some(place) => (&self.pixels[place as usize..], 0),
             None => (self.pixels, self.before - tile.place),
         };
-        let runs = Runs { before, count, len, pitch: self.pitch, step };
-        self.taps.runs(self.first_list + tile.taps as usize, pixels, runs, (self.weights, self.rows as usize, width))
+        let (list, weights) = (self.first_list + tile.taps as usize, (self.weights, self.rows as usize, width));
+        self.taps.runs(list, pixels, Runs { before, ..runs }, weights)
     }
 }

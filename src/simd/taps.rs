@@ -69,7 +69,7 @@ impl Bounds {
             + u64::from(runs.len.saturating_sub(1)) * u64::from(runs.step);
         let (before, len) = (u64::from(runs.before), len as u64 + u64::from(runs.before));
         (end == 0 || (first >= before && end + reach <= len))
-            && ((begins.1 == 0 && ends.1 == 0) || self.clipped_are_within(before, len, reach, runs))
+            && ((begins.1 == 0 && ends.1 == 0) || (runs.clips && self.clipped_are_within(before, len, reach, runs)))
     }
 
     /// The same for the taps that leave out a pixel.
@@ -92,10 +92,21 @@ struct End {
 }
 
 impl TapLists {
-    pub(crate) fn clear(&mut self) {
-        self.taps.clear();
-        self.ends.clear();
+    /// Keeps the first lists only.
+    pub(crate) fn truncate(&mut self, lists: usize) {
+        self.ends.truncate(lists);
+        self.taps.truncate(self.ends.last().map_or(0, |last| last.end));
         self.bounds = Bounds::default();
+    }
+
+    /// How many lists there are.
+    pub(crate) fn lists(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// How many taps they have in all.
+    pub(crate) fn len(&self) -> usize {
+        self.taps.len()
     }
 
     /// Adds taps to the list that is not ended yet.
@@ -164,7 +175,7 @@ impl TapLists {
     }
 
     /// The taps of a list, each with the pixels of some runs and the first `width` of its weights, of which it has `rows`: panics where a pixel that is
-    /// not left out would not be there, or a weight.
+    /// not left out would not be there, or a weight, or where a pixel is left out that must not be.
     #[inline(always)]
     pub(crate) fn runs<'a, T>(
         &'a self,
@@ -192,6 +203,8 @@ pub(crate) struct Runs {
     pub(crate) len: u16,
     pub(crate) pitch: u32,
     pub(crate) step: u32,
+    /// Whether taps may leave out pixels.
+    pub(crate) clips: bool,
 }
 
 /// The operands of the taps of a list: see [`TapLists::runs`].
@@ -237,7 +250,9 @@ impl<'a, T> Iterator for RunsOfTaps<'a, T> {
         // SAFETY: `runs` has checked the largest number of the list, of which this is no larger.
         let weights = unsafe { self.weights.get_unchecked(first_weight..first_weight + self.width) };
         let first = self.first.wrapping_add(tap.pixels as usize);
-        Some(RunsOfTap { memory: self.pixels, first, shape: self.shape, clip: tap.clip, weights })
+        // `runs` has seen to it; here the compiler does.
+        let clip = if self.shape.clips { tap.clip } else { Clip::Nothing };
+        Some(RunsOfTap { memory: self.pixels, first, shape: self.shape, clip, weights })
     }
 }
 
@@ -246,6 +261,13 @@ impl<T: Copy> RunsOfTap<'_, T> {
     #[inline(always)]
     pub(crate) fn place(&self) -> usize {
         (self.first.addr().wrapping_sub(self.memory.as_ptr().addr()) as isize / size_of::<T>() as isize) as usize
+    }
+
+    /// A run from its first pixel to its last: panics if the memory has not all of them.
+    #[inline(always)]
+    pub(crate) fn run(&self, run: usize) -> &[T] {
+        let Runs { len, pitch, step, .. } = self.shape;
+        &self.memory[self.place() + run * pitch as usize..][..(len as usize - 1) * step as usize + 1]
     }
 
     /// A pixel of a run: panics if it is left out.
@@ -423,7 +445,7 @@ mod tests {
         lists.extend(taps.iter().map(|&(pixels, clip)| Tap::new(pixels, 0, clip)));
         lists.end();
         let memory: Vec<_> = (0..len).collect();
-        let shape = Runs { before: 2, count: 2, len: 3, pitch: 10, step: 2 };
+        let shape = Runs { before: 2, count: 2, len: 3, pitch: 10, step: 2, clips: true };
         let of_tap = |tap: RunsOfTap<'_, usize>| {
             let first = usize::from(tap.clip == Clip::First);
             let last = usize::from(tap.clip == Clip::Last);
@@ -454,12 +476,22 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "beyond their operands")]
+    fn no_pixels_are_left_out_where_none_must_be() {
+        let mut lists = TapLists::default();
+        lists.extend([Tap::new(2, 0, Clip::First)].into_iter());
+        lists.end();
+        let shape = Runs { before: 0, count: 1, len: 2, pitch: 0, step: 1, clips: false };
+        lists.runs(0, &[0; 9], shape, (&[0], 1, 1));
+    }
+
+    #[test]
     #[should_panic(expected = "no such pixel")]
     fn pixels_that_are_left_out_are_not_read() {
         let mut lists = TapLists::default();
         lists.extend([Tap::new(0, 0, Clip::First)].into_iter());
         lists.end();
-        let shape = Runs { before: 1, count: 1, len: 2, pitch: 0, step: 1 };
+        let shape = Runs { before: 1, count: 1, len: 2, pitch: 0, step: 1, clips: true };
         lists.runs(0, &[7], shape, (&[0], 1, 1)).next().expect("a tap").pixel(0, 0);
     }
 

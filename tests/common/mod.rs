@@ -1,6 +1,8 @@
 //! What the test files share: data, memory layouts, and comparison bit for bit.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod cases;
+
 use std::fmt::Debug;
 
 use ndarray::{Array, Array1, Array4, Dimension, Ix4, s};

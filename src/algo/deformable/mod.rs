@@ -41,10 +41,10 @@ impl<T: Float> Stage<T> for Deformable<'_, T> {
 
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
         let in_channels = self.field.problem.in_channels_per_group();
-        let Scratch { elements, lists, indices, complex } = scratch;
+        let Scratch { elements, layouts, indices, complex } = scratch;
         let (sampler, elements) = Sampler::new(&self.field, &input, region, elements, indices);
         let sampler = RefCell::new(sampler);
-        let scratch = Scratch { elements, lists, indices: &mut Vec::new(), complex };
+        let scratch = Scratch { elements, layouts, indices: &mut Vec::new(), complex };
         let source = |group: usize, _: &Region| SampledSource {
             sampler: &sampler,
             first: group * in_channels,
@@ -88,6 +88,10 @@ impl<T: Float> Source<T> for SampledSource<'_, '_, T> {
 
     fn distance(&self) -> usize {
         padded(self.pixels)
+    }
+
+    fn describe(&self, words: &mut Vec<isize>) {
+        words.push(self.pixels as isize);
     }
 
     #[inline(always)]

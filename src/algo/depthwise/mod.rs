@@ -64,11 +64,17 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
         let [ins, outs] = self.weights.group;
         let groups = region.channels.start / outs..region.channels.end.div_ceil(outs);
         let image = input.slice_axis_move(Axis(0), Slice::from(groups.start * ins..groups.end * ins));
-        let wanted =
-            Wanted { pixel_step: 1, spare: SPARE, skip_zeros: false, clipped_run: None, channels: groups.len() * ins };
+        let wanted = Wanted {
+            pixel_step: 1,
+            vector: 1,
+            spare: SPARE,
+            skip_zeros: false,
+            clipped_run: None,
+            channels: groups.len() * ins,
+        };
         let source = WindowSource::new(self.sampling, image, region, wanted);
         let size = [region.rows.len(), region.columns.len()];
-        let offsets = scratch.lists.offsets_of(&source, ins);
+        let offsets = scratch.layouts.offsets_of(&source, ins);
         let (staged, packed) = scratch.elements.split_at_mut(size[0] * size[1]);
         let mut job = Job { stage: self, source: &source, offsets, size, first: region.channels.start, packed };
         if let Some(output) = output.as_slice_mut() {

@@ -1,0 +1,430 @@
+//! How the pixels of a product are cut into tiles, and where each tile's taps lie.
+//!
+//! A small product takes as long to lay out as to multiply, so layouts are kept from call to call: a layer, or a small network, that sees inputs of
+//! one size lays each out once.
+
+use core::ops::Range;
+
+use super::blocking::TileShape;
+use super::{Gemm, Lanes, Runs, Source};
+use crate::element::Element;
+use crate::kernels::gather::Gather;
+use crate::kernels::tile::Tile;
+use crate::simd::Isa;
+use crate::simd::taps::{Clip, Tap, TapLists};
+
+/// Which taps some neighbouring pixels see, where those on zero padding are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sight {
+    /// Columns of taps in all.
+    pub(crate) width: usize,
+    /// Rows and columns of taps that any of the pixels sees inside the image.
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
+    /// Columns of taps that all of the pixels see inside the image.
+    pub(crate) whole: Range<usize>,
+    /// The least offset of a tap that is seen, if tiles begin there and offsets count from there.
+    pub(crate) first: Option<u32>,
+}
+
+/// Pixels that a tile should have where it is made smaller for the sake of padding.
+const LEAST: usize = 4;
+
+/// Pixels of an image that may have tiles of their own.
+const MOST_APART: usize = 16;
+
+/// Tiles, taps and places that are kept in all: small layers take some hundreds. What is kept is read again from the second-level cache at worst.
+const MOST_KEPT: usize = 16 << 10;
+
+/// The layouts of products, kept from call to call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layouts {
+    /// What they are made of, one's behind the other's; last that of one which is not kept.
+    tiles: Vec<Tile>,
+    places: Vec<u32>,
+    taps: TapLists,
+    kept: Vec<Layout>,
+    /// What those that are kept were made for, and what is looked for: see [`Source::describe`].
+    words: Vec<isize>,
+    wanted: Vec<isize>,
+    /// The one that was found last.
+    last: usize,
+    /// Whether there was no room for one.
+    full: bool,
+    notes: Notes,
+    /// The taps of a block whose pixels are gathered, as they lie then.
+    gathered: TapLists,
+}
+
+/// What is noted down on the way to a layout.
+#[derive(Clone, Debug, Default)]
+struct Notes {
+    sights: Vec<Option<Sight>>,
+    /// Those of a channel: see [`Source::offsets`].
+    offsets: Vec<u32>,
+    /// The taps of a channel that each sight has, one after the other, and where each ends.
+    seen: Vec<Seen>,
+    seen_ends: Vec<usize>,
+}
+
+/// A tap of a channel.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    number: usize,
+    offset: u32,
+    clip: Clip,
+}
+
+/// How a product is laid out: its parts of [`Layouts`].
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    isa: Isa,
+    lanes: Lanes,
+    /// All else that it depends on.
+    words: Range<usize>,
+    tiles: Range<usize>,
+    /// Where the pixels to gather lie, if not one behind the other.
+    places: Range<usize>,
+    /// The lists of taps that are there, and how many a block has: one for each of what tiles see.
+    lists: Range<usize>,
+    of_block: usize,
+    /// Pixels of the largest tile.
+    pub(super) most_pixels: usize,
+}
+
+impl Layouts {
+    /// Before a call: if there was no room for all layouts, those of this one may have it.
+    pub(crate) fn start(&mut self) {
+        if core::mem::take(&mut self.full) {
+            self.kept.clear();
+        }
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        fn of<E>(list: &Vec<E>) -> usize {
+            list.capacity() * size_of::<E>()
+        }
+        let Layouts { tiles, places, taps, kept, words, wanted, notes, gathered, last: _, full: _ } = self;
+        let Notes { sights, offsets, seen, seen_ends } = notes;
+        let noted = of(sights) + of(offsets) + of(seen) + of(seen_ends);
+        of(words) + of(wanted) + of(tiles) + of(places) + taps.bytes() + of(kept) + noted + gathered.bytes()
+    }
+
+    /// Where the first pixel under each tap of some channels lies.
+    pub(crate) fn offsets_of<T: Copy>(&mut self, source: &impl Source<T>, channels: usize) -> &[u32] {
+        let (len, offsets) = (source.channel_taps(), &mut self.notes.offsets);
+        offsets.resize(channels * len, 0);
+        source.offsets(&mut offsets[..len]);
+        for tap in len..channels * len {
+            offsets[tap] = offsets[tap - len] + source.distance() as u32;
+        }
+        offsets
+    }
+
+    pub(super) fn tiles(&self, layout: &Layout) -> &[Tile] {
+        &self.tiles[layout.tiles.clone()]
+    }
+
+    pub(super) fn taps(&self) -> &TapLists {
+        &self.taps
+    }
+
+    pub(super) fn gathered(&self) -> &TapLists {
+        &self.gathered
+    }
+
+    /// Throws away what is not kept.
+    fn trim(&mut self) {
+        let end = |part: fn(&Layout) -> &Range<usize>| self.kept.last().map_or(0, |last| part(last).end);
+        let ends =
+            [end(|last| &last.words), end(|last| &last.tiles), end(|last| &last.places), end(|last| &last.lists)];
+        let [words, tiles, places, lists] = ends;
+        self.words.truncate(words);
+        self.tiles.truncate(tiles);
+        self.places.truncate(places);
+        self.taps.truncate(lists);
+    }
+
+    /// The layout that is wanted, if it is kept. A network asks for one after the other.
+    fn find(&mut self, isa: Isa, lanes: Lanes) -> Option<Layout> {
+        let fits = |layout: &Layout| {
+            layout.isa == isa && layout.lanes == lanes && self.words[layout.words.clone()] == *self.wanted
+        };
+        let count = self.kept.len();
+        let found = (self.last..count).chain(0..self.last.min(count)).find(|&index| fits(&self.kept[index]))?;
+        self.last = found;
+        Some(self.kept[found].clone())
+    }
+
+    /// Elements that count against [`MOST_KEPT`].
+    fn size(&self) -> usize {
+        self.tiles.len() + self.places.len() + self.taps.len()
+    }
+}
+
+impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
+    /// Lays out the product, if it has not been laid out before.
+    pub(super) fn lay_out(&self, layouts: &mut Layouts) -> Layout {
+        layouts.trim();
+        layouts.wanted.clear();
+        self.describe(&mut layouts.wanted);
+        if let Some(layout) = layouts.find(self.isa, self.lanes) {
+            return layout;
+        }
+        let [tiles, places] = [layouts.tiles.len(), layouts.places.len()];
+        let [words, lists] = [layouts.words.len(), layouts.taps.lists()];
+        layouts.notes.offsets.resize(self.source.channel_taps(), 0);
+        self.source.offsets(&mut layouts.notes.offsets);
+        layouts.notes.sights.clear();
+        let (runs, shape) = (self.source.runs(), TileShape::of::<T>(self.isa));
+        if self.lanes.gathered() {
+            self.lay_gathered(runs, shape, layouts);
+        } else {
+            self.lay_tiles(runs, shape, layouts);
+        }
+        self.list_channel(&mut layouts.notes);
+        let channels = self.weights.taps().div_ceil(self.source.channel_taps());
+        let keep = layouts.size() + channels * layouts.notes.seen.len() <= MOST_KEPT;
+        if keep {
+            for block in self.weights.blocks() {
+                self.list_taps(block.clone(), layouts);
+            }
+        }
+        layouts.words.extend_from_slice(&layouts.wanted);
+        let tiles = tiles..layouts.tiles.len();
+        let layout = Layout {
+            isa: self.isa,
+            lanes: self.lanes,
+            words: words..layouts.words.len(),
+            places: places..layouts.places.len(),
+            lists: lists..layouts.taps.lists(),
+            of_block: layouts.notes.sights.len(),
+            most_pixels: layouts.tiles[tiles.clone()].iter().map(Tile::pixels).max().unwrap_or(0),
+            tiles,
+        };
+        if keep {
+            layouts.last = layouts.kept.len();
+            layouts.kept.push(layout.clone());
+        } else {
+            layouts.full = true;
+        }
+        layout
+    }
+
+    /// The number of a block's first list of taps, once it is there.
+    pub(super) fn lists_of(&self, block: usize, layout: &Layout, layouts: &mut Layouts) -> usize {
+        if !layout.lists.is_empty() {
+            return layout.lists.start + block * layout.of_block;
+        }
+        layouts.taps.truncate(layout.lists.start);
+        self.list_taps(self.weights.blocks()[block].clone(), layouts);
+        layout.lists.start
+    }
+
+    /// All that a layout depends on beside the instruction set and the kind of tiles.
+    fn describe(&self, words: &mut Vec<isize>) {
+        let (panels, blocks) = (self.weights.panels(), self.weights.blocks());
+        words.extend([panels.total as isize, panels.size as isize, blocks.len() as isize]);
+        words.extend(blocks.iter().flat_map(|block| [block.start as isize, block.end as isize]));
+        self.source.describe(words);
+    }
+
+    /// Cuts the runs of pixels into tiles, and notes what each sees.
+    fn lay_tiles(&self, runs: Runs, shape: TileShape, layouts: &mut Layouts) {
+        let Layouts { tiles, notes: Notes { sights, offsets, .. }, .. } = layouts;
+        let Runs { count, len, pitch, step } = runs;
+        let channels = self.weights.panels().total;
+        let apart = self.better_apart(runs, shape);
+        let (together, most) = if apart { (1, 1) } else { shape.tile_of_runs(self.lanes, channels, len, step) };
+        let image_place = self.source.image_place();
+        let lead = if apart || image_place.is_some() { 0 } else { shape.lead(self.lanes, channels, len, step) };
+        // Several panels together have no time to look.
+        let largest = if count < together { 1 } else { together } * len.div_ceil(len.div_ceil(most).max(1));
+        let clips = shape.clips && shape.panels_together(self.lanes, largest) == 1;
+        let mut add = |run: Range<usize>, pixels: Range<usize>| {
+            let mut sight = self.source.sight(run.clone(), pixels.clone());
+            if let Some(sight) = sight.as_mut().filter(|_| self.lanes.are_pixels() || !clips) {
+                sight.whole = sight.columns.clone();
+            }
+            let mut place = run.start * pitch + pixels.start * step;
+            if let (Some(image_place), Some(sight)) = (image_place, &mut sight) {
+                sight.first = sight.list(offsets).map(|tap| tap.offset).min();
+                // A pixel that is left out may be before the image.
+                place = sight.first.map_or(step, |first| {
+                    (place + first as usize + step).checked_add_signed(image_place).expect("a place in the image")
+                });
+            }
+            let list = sights.iter().rposition(|seen| *seen == sight).unwrap_or_else(|| {
+                sights.push(sight);
+                sights.len() - 1
+            });
+            tiles.push(Tile {
+                place: place as u32,
+                pixel: (run.start * len + pixels.start) as u32,
+                len: pixels.len() as u16,
+                runs: run.len() as u16,
+                taps: list as u32,
+            });
+        };
+        let whole = apart || self.end_of_part(0, len, most) == len;
+        let mut run = 0;
+        while run < count {
+            if lead > 0 && run + 2 <= count {
+                add(run..run + 2, 0..lead);
+                for run in run..run + 2 {
+                    for part in 0..(len - lead).div_ceil(most) {
+                        let pixels = self.lanes.part(len - lead, most, part);
+                        add(run..run + 1, lead + pixels.start..lead + pixels.end);
+                    }
+                }
+                run += 2;
+                continue;
+            }
+            // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
+            let runs =
+                if run + together <= count && !self.better_cut(run..run + together, len, shape) { together } else { 1 };
+            let mut start = 0;
+            while start < len {
+                let end = if whole { len } else { self.end_of_part(start, len, most) };
+                for part in 0..(end - start).div_ceil(most) {
+                    let pixels = self.lanes.part(end - start, most, part);
+                    add(run..run + runs, start + pixels.start..start + pixels.end);
+                }
+                start = end;
+            }
+            run += runs;
+        }
+    }
+
+    /// Whether each pixel is a tile.
+    fn better_apart(&self, Runs { count, len, .. }: Runs, shape: TileShape) -> bool {
+        if self.lanes != Lanes::Channels || !(2..=MOST_APART).contains(&(count * len)) {
+            return false;
+        }
+        let Some(all) = self.source.sight(0..count, 0..len) else { return false };
+        let sight = |run: Range<usize>, pixel: Range<usize>| self.source.sight(run, pixel);
+        let rows = (0..count).filter_map(|run| sight(run..run + 1, 0..1)).map(|sight| sight.rows.len());
+        let columns = (0..len).filter_map(|pixel| sight(0..1, pixel..pixel + 1)).map(|sight| sight.columns.len());
+        let seen = rows.sum::<usize>() * columns.sum::<usize>();
+        shape.better_apart(self.weights.panels().total, count * len, seen, all.rows.len() * all.columns.len())
+    }
+
+    /// Whether some runs had better not share a tile: where one sees rows of taps that another does not, and is enough for a tile by itself.
+    fn better_cut(&self, runs: Range<usize>, len: usize, shape: TileShape) -> bool {
+        let rows = |run: usize| self.source.sight(run..run + 1, 0..1).map(|sight| sight.rows);
+        let first = rows(runs.start);
+        shape.busy_alone(self.lanes, self.weights.panels().total, len) && runs.skip(1).any(|run| rows(run) != first)
+    }
+
+    /// Where to cut a run behind a pixel: at an edge, so that no tile sees taps that only some of its pixels do, if that leaves parts that are worth it.
+    fn end_of_part(&self, start: usize, len: usize, most: usize) -> usize {
+        let worth = most.div_ceil(2).max(LEAST);
+        if self.lanes.are_pixels() || len < start + 2 * worth {
+            return len;
+        }
+        let mut edges = core::iter::successors(self.source.edge_behind(start), |&edge| self.source.edge_behind(edge));
+        edges.find(|edge| edge - start >= worth).filter(|edge| edge + worth <= len).unwrap_or(len)
+    }
+
+    /// Cuts all pixels into tiles, whatever their runs, as they will lie when they are gathered; and notes where they lie before.
+    fn lay_gathered(&self, runs: Runs, shape: TileShape, layouts: &mut Layouts) {
+        let Layouts { tiles, places, notes: Notes { sights, .. }, .. } = layouts;
+        let Runs { count, len, pitch, step } = runs;
+        let (channels, pixels) = (self.weights.panels().total, count * len);
+        let (_, most) = shape.tile_of_runs(self.lanes, channels, pixels, 1);
+        let distance = shape.gathered_tile(self.lanes, channels, pixels, self.weights.most_taps());
+        sights.push(None);
+        tiles.extend((0..pixels.div_ceil(most)).map(|part| {
+            let pixels = self.lanes.part(pixels, most, part);
+            let (place, pixel) = ((part * distance) as u32, pixels.start as u32);
+            Tile { place, pixel, len: pixels.len() as u16, runs: 1, taps: 0 }
+        }));
+        if step != 1 || count > 1 {
+            let of_run = |run: usize| (0..len).map(move |column| (run * pitch + column * step) as u32);
+            places.extend((0..count).flat_map(of_run));
+        }
+    }
+
+    /// Gathers the pixels of a block of so many taps, which are those of a list.
+    pub(super) fn gather(
+        &self,
+        pixels: &[T],
+        (taps, list): (usize, usize),
+        to: &mut [T],
+        layout: &Layout,
+        layouts: &mut Layouts,
+    ) {
+        let Layouts { tiles, places, taps: before, gathered, .. } = layouts;
+        let Runs { count, len, .. } = self.source.runs();
+        let (count, channels) = (count * len, self.weights.panels().total);
+        let (_, slot) = TileShape::of::<T>(self.isa).tile_of_runs(self.lanes, channels, count, 1);
+        gathered.truncate(0);
+        gathered.extend((0..taps).map(|tap| Tap::new((tap * slot) as u32, tap as u16, Clip::Nothing)));
+        gathered.end();
+        let (places, tiles) = (&places[layout.places.clone()], &tiles[layout.tiles.clone()]);
+        T::launch(self.isa, Gather { pixels, taps: before, list, count, places, tiles, slot, to });
+    }
+
+    /// Lists the taps of a channel, for each sight.
+    fn list_channel(&self, Notes { sights, offsets, seen, seen_ends }: &mut Notes) {
+        seen.clear();
+        seen_ends.clear();
+        for sight in sights.iter() {
+            let numbered = offsets.iter().zip(0..);
+            match sight {
+                Some(sight) => seen.extend(sight.list(offsets)),
+                None => seen.extend(numbered.map(|(&offset, number)| Seen { number, offset, clip: Clip::Nothing })),
+            }
+            seen_ends.push(seen.len());
+        }
+    }
+
+    /// Lists the taps of a block, for each sight.
+    fn list_taps(&self, block: Range<usize>, layouts: &mut Layouts) {
+        let Layouts { taps, notes: Notes { offsets, seen, seen_ends, .. }, .. } = layouts;
+        let (len, distance) = (offsets.len(), self.source.distance() as u32);
+        let first_channel = block.start / len;
+        // Channels of which the block has all taps.
+        let whole = block.start.div_ceil(len)..block.end / len;
+        let mut start = 0;
+        for &end in seen_ends.iter() {
+            let seen = &seen[start..end];
+            start = end;
+            let mut channel = first_channel;
+            while channel * len < block.end {
+                // The channel's first tap, from the block's first on: it may be before that.
+                let (first, at) = (channel * len, (channel - first_channel) as u32 * distance);
+                let within = |tap: usize| seen.partition_point(|seen| first + seen.number < tap);
+                let seen = if whole.contains(&channel) { seen } else { &seen[within(block.start)..within(block.end)] };
+                taps.extend(seen.iter().map(|seen| {
+                    let number = first + seen.number - block.start;
+                    Tap::new(seen.offset + at, number as u16, seen.clip)
+                }));
+                channel += 1;
+                if whole.contains(&channel) && channel > whole.start {
+                    taps.repeat(seen.len(), whole.end - channel, (distance, len as u16));
+                    channel = whole.end;
+                }
+            }
+            taps.end();
+        }
+    }
+}
+
+impl Sight {
+    /// Its taps, of all the taps of a channel.
+    fn list(&self, offsets: &[u32]) -> impl Iterator<Item = Seen> {
+        let Sight { width, rows, columns, whole, first } = self.clone();
+        // Columns of taps in three parts, with what each part leaves out.
+        let begin = columns.start..whole.start.clamp(columns.start, columns.end);
+        let last = whole.end.clamp(begin.end, columns.end)..columns.end;
+        let parts = [(begin.clone(), Clip::First), (begin.end..last.start, Clip::Nothing), (last, Clip::Last)];
+        let numbers = move |row: usize| {
+            let parts = parts.clone().into_iter();
+            parts.flat_map(move |(columns, clip)| columns.map(move |column| (row * width + column, clip)))
+        };
+        let first = first.unwrap_or(0);
+        rows.flat_map(numbers).map(move |(number, clip)| Seen { number, offset: offsets[number] - first, clip })
+    }
+}
