@@ -15,6 +15,7 @@ use core::ops::Range;
 
 use ndarray::{ArrayView3, s};
 
+use super::strips::{Strip, Strips};
 use super::window::Window;
 use super::{Extent, Region};
 use crate::config::PaddingMode;
@@ -61,8 +62,6 @@ pub(crate) struct Wanted {
     pub(crate) pixel_step: usize,
     /// Pixels of a run are read in whole vectors of so many elements.
     pub(crate) vector: usize,
-    /// Elements behind them that may be read.
-    pub(crate) spare: usize,
     /// Whether taps on zero padding are left out.
     pub(crate) skip_zeros: bool,
     /// From how many pixels on a run has tiles that leave out all that they see on padding, if any do, so that no zero is read if only the first and the
@@ -87,8 +86,8 @@ pub(crate) struct WindowSource<'a, T> {
     distance: usize,
     /// Where the image itself is what is read: the place of the first pixel under the first tap. It is before the image if that is on padding, and left out.
     direct: Option<isize>,
-    /// Whether taps of some pixels are left out.
-    leaves_out: bool,
+    /// Along rows and columns: whether taps of some pixels are left out.
+    leaves_out: [bool; 2],
 }
 
 /// An image in memory without gaps.
@@ -157,11 +156,12 @@ impl<'a, T: Element> WindowSource<'a, T> {
             pixel_step: wanted.pixel_step,
             distance: 0,
             direct: None,
-            leaves_out: false,
+            leaves_out: [false; 2],
         };
-        let padding = [0, 1].into_iter().any(|axis| source.touches_padding(axis));
-        source.leaves_out = wanted.skip_zeros && padding;
-        source.direct = if padding && !source.reads_no_padding(wanted) { None } else { source.place_in_image(wanted) };
+        let padding = [0, 1].map(|axis| source.touches_padding(axis));
+        source.leaves_out = padding.map(|padding| padding && wanted.skip_zeros);
+        let readable = padding == [false; 2] || source.reads_no_padding(wanted);
+        source.direct = if readable { source.place_in_image(wanted) } else { None };
         if source.direct.is_some() {
             (source.pitch, source.distance) = (step[0] * source.image.width, source.plane());
         } else {
@@ -173,12 +173,17 @@ impl<'a, T: Element> WindowSource<'a, T> {
         source
     }
 
+    /// Whether taps of some pixels are left out.
+    fn leaves_out(&self) -> bool {
+        self.leaves_out != [false; 2]
+    }
+
     /// Whether all zeros are left out if a tap is left out by a row of pixels, or its first or last one.
     fn reads_no_padding(&self, Wanted { clipped_run, .. }: Wanted) -> bool {
         let all = 0..self.offsets(1).len();
         let [_, columns] = self.size;
         let block = self.sampling.window.channels_per_block().saturating_mul(self.plane());
-        self.leaves_out
+        self.leaves_out()
             && clipped_run.is_some_and(|least| columns >= least.max(2))
             && self.inside(1, 1).start == all.start
             && self.inside(1, columns - 2).end == all.end
@@ -188,7 +193,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
     }
 
     /// Where in the image the first pixel under the first tap lies, if the image can be read as it is. No tap that is not left out sees padding.
-    fn place_in_image(&self, Wanted { vector, spare, channels, .. }: Wanted) -> Option<isize> {
+    fn place_in_image(&self, Wanted { vector, channels, .. }: Wanted) -> Option<isize> {
         let Sampling { window, step, .. } = self.sampling;
         let (flat, width) = (self.image.flat?, self.image.width as isize);
         let place = |pixel: [usize; 2], tap: [isize; 2]| {
@@ -198,18 +203,18 @@ impl<'a, T: Element> WindowSource<'a, T> {
         let first = place([1, 1], [*window.rows.first()?, *window.columns.first()?]);
         let last = place(self.size, [*window.rows.last()?, *window.columns.last()?]);
         let run = self.run(step[0] * self.image.width);
-        let spare = run.next_multiple_of(vector) - run + spare;
+        let spare = run.next_multiple_of(vector) - run;
         let behind = last + ((channels.checked_sub(1)? * self.plane()) + 1 + spare) as isize;
         // Taps are told where their pixels lie in 32 bits.
         let near = u32::try_from(window.channels_per_block().saturating_add(1).saturating_mul(self.plane())).is_ok();
-        let there = self.leaves_out || behind <= flat.len() as isize;
+        let there = self.leaves_out() || behind <= flat.len() as isize;
         (self.pixel_step == step[1] && near && there).then_some(first)
     }
 
     /// Pixels of a run, where rows are so far apart: a row, or all rows if they follow each other.
     fn run(&self, pitch: usize) -> usize {
         let [rows, columns] = self.size;
-        let one = (pitch == columns || rows == 1) && self.pixel_step == 1 && !self.leaves_out;
+        let one = (pitch == columns || rows == 1) && self.pixel_step == 1 && !self.leaves_out();
         if one { rows * columns } else { columns }
     }
 
@@ -247,8 +252,11 @@ impl<'a, T: Element> WindowSource<'a, T> {
 
     /// Whether some pixels see padding along an axis.
     fn touches_padding(&self, axis: usize) -> bool {
-        let all = 0..self.offsets(axis).len();
-        self.inside(axis, 0) != all || self.inside(axis, self.size[axis] - 1) != all
+        let size = if axis == 0 { self.image.height } else { self.image.width } as isize;
+        let (first, offsets) = (self.origin[axis], self.offsets(axis));
+        let last = first + ((self.size[axis] - 1) * self.sampling.step[axis]) as isize;
+        let before = offsets.first().is_some_and(|offset| first + offset < 0);
+        before || offsets.last().is_some_and(|offset| last + offset >= size)
     }
 
     /// What a strip along an axis reads.
@@ -402,7 +410,7 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
 
     fn in_place(&self, first_channel: usize) -> Option<&[T]> {
         let (flat, direct) = self.image.flat.zip(self.direct)?;
-        let place = if self.leaves_out { 0 } else { direct.unsigned_abs() };
+        let place = if self.leaves_out() { 0 } else { direct.unsigned_abs() };
         Some(&flat[first_channel * self.plane() + place..])
     }
 
@@ -416,16 +424,15 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         words.extend(size.into_iter().chain(step));
         words.extend(rows.iter().chain(columns));
         // Where in the image it is matters only where some pixels see what others do not.
-        if self.leaves_out {
+        if self.leaves_out() {
             let limits = [height, width].map(|limit| limit as isize);
-            let place =
-                |axis: usize| if self.touches_padding(axis) { [self.origin[axis], limits[axis]] } else { [0, 0] };
+            let place = |axis: usize| if self.leaves_out[axis] { [self.origin[axis], limits[axis]] } else { [0, 0] };
             words.extend([0, 1].into_iter().flat_map(place).chain([self.direct.unwrap_or(isize::MAX)]));
         }
     }
 
     fn image_place(&self) -> Option<isize> {
-        self.direct.filter(|_| self.leaves_out)
+        self.direct.filter(|_| self.leaves_out())
     }
 
     #[inline(always)]
@@ -455,7 +462,7 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
     }
 
     fn edge_behind(&self, pixel: usize) -> Option<usize> {
-        if !self.leaves_out {
+        if !self.leaves_out() {
             return None;
         }
         // A tap is first seen by the pixel from which on it is not before the image, and last by the one before it is behind it.
@@ -468,7 +475,7 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
     }
 
     fn sight(&self, runs: Range<usize>, pixels: Range<usize>) -> Option<Sight> {
-        if !self.leaves_out {
+        if !self.leaves_out() {
             return None;
         }
         // Taps are in ascending order: the first pixel loses the first ones, the last pixel the last ones.
@@ -480,141 +487,5 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
             whole: self.inside(1, columns.0).start..self.inside(1, columns.1).end,
             first: None,
         })
-    }
-}
-
-/// Rows or columns of taps cut into sets that see overlapping pixels of the same residue modulo the step: each set sees a strip.
-struct Strips<'a> {
-    /// Ascending.
-    offsets: &'a [isize],
-    step: usize,
-    /// Rows or columns that each tap sees.
-    size: usize,
-    /// The first tap of the residue that is being cut, and the next one to look at.
-    leader: usize,
-    next: usize,
-}
-
-/// What some taps see along an axis: input positions `first`, `first + step` and so on.
-#[derive(Clone)]
-struct Strip<'a> {
-    first: isize,
-    len: usize,
-    /// Those of all taps.
-    offsets: &'a [isize],
-    step: usize,
-    /// The first of its taps, and the one behind the last.
-    range: Range<usize>,
-}
-
-impl<'a> Strip<'a> {
-    /// The part of it that some taps see `size` elements of, and how far behind its begin that is.
-    fn seen_by(&self, taps: &Range<usize>, size: usize) -> Option<(usize, Strip<'a>)> {
-        if taps.start <= self.range.start && self.range.end <= taps.end {
-            return Some((0, self.clone()));
-        }
-        let mut places = self.taps().filter(|(tap, _)| taps.contains(tap)).map(|(_, place)| place);
-        let first = places.next()?;
-        let last = places.last().unwrap_or(first);
-        let begin = self.first + (first * self.step) as isize;
-        Some((first, Strip { first: begin, len: last - first + size, ..self.clone() }))
-    }
-
-    /// How far each tap but the first is behind the one before it, where that differs from the one before.
-    fn distances(&self) -> impl Iterator<Item = usize> + use<'a> {
-        let mut last = None;
-        let mut seen = 0;
-        self.clone().taps().filter_map(move |(_, place)| {
-            let distance = place - last.replace(place)?;
-            (core::mem::replace(&mut seen, distance) != distance).then_some(distance)
-        })
-    }
-
-    /// Its taps, and where in the strip each begins.
-    fn taps(&self) -> impl Iterator<Item = (usize, usize)> + use<'a> {
-        let offsets = self.offsets[self.range.clone()].iter().zip(self.range.clone());
-        let (first, step) = (self.first, self.step);
-        offsets.filter_map(move |(offset, tap)| {
-            let distance = (offset - first) as usize;
-            if step == 1 {
-                return Some((tap, distance));
-            }
-            distance.is_multiple_of(step).then(|| (tap, distance / step))
-        })
-    }
-}
-
-impl<'a> Strips<'a> {
-    fn new(offsets: &'a [isize], step: usize, size: usize) -> Self {
-        Strips { offsets, step, size, leader: 0, next: 0 }
-    }
-
-    fn same_residue(&self, a: usize, b: usize) -> bool {
-        self.step == 1 || (self.offsets[a] - self.offsets[b]) % self.step as isize == 0
-    }
-}
-
-impl<'a> Iterator for Strips<'a> {
-    type Item = Strip<'a>;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Strip<'a>> {
-        let taps = self.offsets.len();
-        while self.next < taps && !self.same_residue(self.next, self.leader) {
-            self.next += 1;
-        }
-        if self.next == taps {
-            // The next leader is the next tap whose residue no tap before it has.
-            self.leader += 1;
-            while self.leader < taps && (0..self.leader).any(|tap| self.same_residue(tap, self.leader)) {
-                self.leader += 1;
-            }
-            self.next = self.leader;
-        }
-        let start = self.next;
-        let first = *self.offsets.get(start)?;
-        let (mut end, mut last) = (start + 1, first);
-        let mut next = end;
-        while next < taps {
-            if self.same_residue(next, start) {
-                if (self.offsets[next] - last).unsigned_abs() / self.step >= self.size {
-                    break;
-                }
-                (last, end) = (self.offsets[next], next + 1);
-            }
-            next += 1;
-        }
-        self.next = next;
-        let len = ((last - first).unsigned_abs() / self.step).saturating_add(self.size);
-        Some(Strip { first, len, offsets: self.offsets, step: self.step, range: start..end })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// First position, length, and the taps with their places.
-    type Parts = (isize, usize, Vec<(usize, usize)>);
-
-    fn strips(offsets: &[isize], step: usize, size: usize) -> Vec<Parts> {
-        Strips::new(offsets, step, size).map(|strip| (strip.first, strip.len, strip.taps().collect())).collect()
-    }
-
-    #[test]
-    fn taps_share_strips() {
-        assert_eq!(strips(&[0, 1, 2], 1, 4), [(0, 6, vec![(0, 0), (1, 1), (2, 2)])]);
-        assert_eq!(strips(&[0, 3, 6], 1, 4), [(0, 10, vec![(0, 0), (1, 3), (2, 6)])]);
-        assert_eq!(strips(&[0, 9, 18], 1, 4), [(0, 4, vec![(0, 0)]), (9, 4, vec![(1, 0)]), (18, 4, vec![(2, 0)])]);
-        assert_eq!(strips(&[0, 1, 2], 2, 4), [(0, 5, vec![(0, 0), (2, 1)]), (1, 4, vec![(1, 0)])]);
-        assert_eq!(
-            strips(&[-2, -1, 0, 1, 2], 3, 5),
-            [(-2, 6, vec![(0, 0), (3, 1)]), (-1, 6, vec![(1, 0), (4, 1)]), (0, 5, vec![(2, 0)])]
-        );
-        assert_eq!(
-            strips(&[0, 1, 2, 3], 2, 1),
-            [(0, 1, vec![(0, 0)]), (2, 1, vec![(2, 0)]), (1, 1, vec![(1, 0)]), (3, 1, vec![(3, 0)])]
-        );
-        assert_eq!(strips(&[], 1, 4), []);
     }
 }

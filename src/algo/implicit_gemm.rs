@@ -72,7 +72,6 @@ impl<T: Element> ImplicitGemm<'_, T> {
         Wanted {
             pixel_step: lanes.pixel_step(self.sampling.step[1]),
             vector: if lanes == Lanes::Pixels { shape.lanes } else { 1 },
-            spare: 0,
             skip_zeros: self.skip_zeros,
             clipped_run: shape.clipped_run(lanes, self.product.weights.packed.panels().total),
             channels: self.sampling.window.in_channels(),

@@ -12,6 +12,7 @@ pub(crate) mod image;
 pub(crate) mod implicit_gemm;
 pub(crate) mod residual;
 pub(crate) mod rows;
+mod strips;
 pub(crate) mod transposed;
 pub(crate) mod window;
 pub(crate) mod winograd;

@@ -85,9 +85,10 @@ pub(super) struct Layout {
     tiles: Range<usize>,
     /// Where the pixels to gather lie, if not one behind the other.
     places: Range<usize>,
-    /// The lists of taps that are there, and how many a block has: one for each of what tiles see.
+    /// The lists of taps that are there, those of all blocks if it is kept; and how many a block has: one for each of what tiles see.
     lists: Range<usize>,
     of_block: usize,
+    kept: bool,
     /// Pixels of the largest tile.
     pub(super) most_pixels: usize,
 }
@@ -185,8 +186,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         }
         self.list_channel(&mut layouts.notes);
         let channels = self.weights.taps().div_ceil(self.source.channel_taps());
-        let keep = layouts.size() + channels * layouts.notes.seen.len() <= MOST_KEPT;
-        if keep {
+        let kept = layouts.size() + channels * layouts.notes.seen.len() <= MOST_KEPT;
+        if kept {
             for block in self.weights.blocks() {
                 self.list_taps(block.clone(), layouts);
             }
@@ -202,8 +203,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             of_block: layouts.notes.sights.len(),
             most_pixels: layouts.tiles[tiles.clone()].iter().map(Tile::pixels).max().unwrap_or(0),
             tiles,
+            kept,
         };
-        if keep {
+        if kept {
             layouts.last = layouts.kept.len();
             layouts.kept.push(layout.clone());
         } else {
@@ -214,7 +216,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// The number of a block's first list of taps, once it is there.
     pub(super) fn lists_of(&self, block: usize, layout: &Layout, layouts: &mut Layouts) -> usize {
-        if !layout.lists.is_empty() {
+        if layout.kept {
             return layout.lists.start + block * layout.of_block;
         }
         layouts.taps.truncate(layout.lists.start);

@@ -202,7 +202,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let tile = &block.tiles[index];
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
         let (count, len) = ((N / P) as u16, P as u16);
-        let runs = Runs { before: 0, count, len, pitch: block.pitch, step: pixel_step as u32, clips: S::CLIPS };
+        let runs = Runs { count, len, pitch: block.pitch, step: pixel_step as u32, clips: S::CLIPS };
         let operands = block.runs(tile, runs, V * S::LANES);
         let line = CACHE_LINE / size_of::<T>();
         let (of_pixels, next, share) = match self.ahead {

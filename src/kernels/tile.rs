@@ -73,11 +73,11 @@ impl<'a, T> Block<'a, T> {
     /// and `width` of its `rows` weights.
     #[inline(always)]
     pub(crate) fn runs(&self, tile: &Tile, runs: Runs, width: usize) -> RunsOfTaps<'a, T> {
-        let (pixels, before) = match tile.place.checked_sub(self.before) {
+        let pixels = match tile.place.checked_sub(self.before) {
             Some(place) => (&self.pixels[place as usize..], 0),
             None => (self.pixels, self.before - tile.place),
         };
         let (list, weights) = (self.first_list + tile.taps as usize, (self.weights, self.rows as usize, width));
-        self.taps.runs(list, pixels, Runs { before, ..runs }, weights)
+        self.taps.runs(list, pixels, runs, weights)
     }
 }

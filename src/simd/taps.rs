@@ -62,12 +62,12 @@ impl Bounds {
 impl Bounds {
     /// Whether all pixels are there that are not left out, of so many elements.
     #[inline(always)]
-    fn are_within(&self, len: usize, runs: Runs) -> bool {
+    fn are_within(&self, (len, before): (usize, u32), runs: Runs) -> bool {
         let [(first, end), begins, ends] = self.pixels;
         // Numbers of 32 and 16 bits: nothing overflows.
         let reach = u64::from(runs.count.saturating_sub(1)) * u64::from(runs.pitch)
             + u64::from(runs.len.saturating_sub(1)) * u64::from(runs.step);
-        let (before, len) = (u64::from(runs.before), len as u64 + u64::from(runs.before));
+        let (before, len) = (u64::from(before), len as u64 + u64::from(before));
         (end == 0 || (first >= before && end + reach <= len))
             && ((begins.1 == 0 && ends.1 == 0) || (runs.clips && self.clipped_are_within(before, len, reach, runs)))
     }
@@ -147,15 +147,19 @@ impl TapLists {
         self.taps.capacity() * size_of::<Tap>() + self.ends.capacity() * size_of::<End>()
     }
 
-    /// A list and its bounds, whose weights are `width` of `rows` for each tap: panics where a tap would have fewer.
+    /// The taps of a list, each with the first `width` of its `rows` weights, and the list's bounds: panics where a tap would have fewer.
     #[inline(always)]
-    fn list<T>(&self, list: usize, (weights, rows, width): (&[T], usize, usize)) -> (&[Tap], Bounds) {
+    fn weighted<'a, T>(
+        &'a self,
+        list: usize,
+        (weights, rows, width): (&'a [T], usize, usize),
+    ) -> (WeightedTaps<'a, T>, Bounds) {
         let start = if list == 0 { 0 } else { self.ends[list - 1].end };
         let End { end, bounds } = self.ends[list];
         let taps = &self.taps[start..end];
         let of_weights = (bounds.weight as usize).checked_mul(rows).and_then(|first| first.checked_add(width));
         assert!(taps.is_empty() || of_weights.is_some_and(|end| end <= weights.len()), "{BEYOND}");
-        (taps, bounds)
+        (WeightedTaps { taps: taps.iter(), weights, rows, width }, bounds)
     }
 
     /// The taps of a list, each with the first `reach` of its pixels and the first `width` of its weights, of which it has `rows`: panics where
@@ -165,40 +169,67 @@ impl TapLists {
         &'a self,
         list: usize,
         (pixels, reach): (&'a [T], usize),
-        (weights, rows, width): (&'a [T], usize, usize),
+        weights: (&'a [T], usize, usize),
     ) -> Operands<'a, T> {
-        let (taps, Bounds { pixels: [(_, end), first, last], .. }) = self.list(list, (weights, rows, width));
+        let (taps, Bounds { pixels: [(_, end), first, last], .. }) = self.weighted(list, weights);
         let of_pixels = (end as usize).checked_add(reach);
         let read = end == 0 || of_pixels.is_some_and(|end| end - 1 <= pixels.len());
         assert!(read && first.1 == 0 && last.1 == 0, "{BEYOND}");
-        Operands { taps: taps.iter(), pixels, reach, weights, rows, width }
+        Operands { taps, pixels, reach }
     }
 
-    /// The taps of a list, each with the pixels of some runs and the first `width` of its weights, of which it has `rows`: panics where a pixel that is
-    /// not left out would not be there, or a weight, or where a pixel is left out that must not be.
+    /// The taps of a list, each with the pixels of some runs and the first `width` of its weights, of which it has `rows`. Places count from so many
+    /// elements `before` the pixels: what lies there can only be left out. Panics where a pixel that is not left out would not be there, or a weight, or
+    /// where a pixel is left out that must not be.
     #[inline(always)]
     pub(crate) fn runs<'a, T>(
         &'a self,
         list: usize,
-        pixels: &'a [T],
+        (pixels, before): (&'a [T], u32),
         shape: Runs,
-        (weights, rows, width): (&'a [T], usize, usize),
+        weights: (&'a [T], usize, usize),
     ) -> RunsOfTaps<'a, T> {
-        let (taps, bounds) = self.list(list, (weights, rows, width));
-        assert!(taps.is_empty() || bounds.are_within(pixels.len(), shape), "{BEYOND}");
-        let first = pixels.as_ptr().wrapping_sub(shape.before as usize);
-        RunsOfTaps { taps: taps.iter(), pixels, first, shape, weights, rows, width }
+        let (taps, bounds) = self.weighted(list, weights);
+        assert!(taps.len() == 0 || bounds.are_within((pixels.len(), before), shape), "{BEYOND}");
+        let first = pixels.as_ptr().wrapping_sub(before as usize);
+        RunsOfTaps { taps, pixels, first, shape }
     }
 }
 
 /// What is said where there are not as many pixels or weights as taps need.
 const BEYOND: &str = "taps reach beyond their operands";
 
+/// The taps of a list with their weights: see [`TapLists::weighted`].
+#[derive(Clone)]
+struct WeightedTaps<'a, T> {
+    taps: core::slice::Iter<'a, Tap>,
+    weights: &'a [T],
+    rows: usize,
+    width: usize,
+}
+
+impl<'a, T> Iterator for WeightedTaps<'a, T> {
+    type Item = (Tap, &'a [T]);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let tap = self.taps.next()?;
+        let first = tap.weight as usize * self.rows;
+        // SAFETY: `weighted` has checked the largest number of the list, of which this is no larger.
+        Some((*tap, unsafe { self.weights.get_unchecked(first..first + self.width) }))
+    }
+
+    #[inline(always)]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.taps.size_hint()
+    }
+}
+
+impl<T> ExactSizeIterator for WeightedTaps<'_, T> {}
+
 /// Pixels as far apart as `step`, in runs as far apart as `pitch`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Runs {
-    /// Places count from so many elements before the pixels: what lies there can only be left out.
-    pub(crate) before: u32,
     pub(crate) count: u16,
     pub(crate) len: u16,
     pub(crate) pitch: u32,
@@ -210,14 +241,11 @@ pub(crate) struct Runs {
 /// The operands of the taps of a list: see [`TapLists::runs`].
 #[derive(Clone)]
 pub(crate) struct RunsOfTaps<'a, T> {
-    taps: core::slice::Iter<'a, Tap>,
+    taps: WeightedTaps<'a, T>,
     pixels: &'a [T],
     /// What the taps' places count from.
     first: *const T,
     shape: Runs,
-    weights: &'a [T],
-    rows: usize,
-    width: usize,
 }
 
 /// Those of one.
@@ -245,10 +273,7 @@ impl<'a, T> Iterator for RunsOfTaps<'a, T> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let tap = self.taps.next()?;
-        let first_weight = tap.weight as usize * self.rows;
-        // SAFETY: `runs` has checked the largest number of the list, of which this is no larger.
-        let weights = unsafe { self.weights.get_unchecked(first_weight..first_weight + self.width) };
+        let (tap, weights) = self.taps.next()?;
         let first = self.first.wrapping_add(tap.pixels as usize);
         // `runs` has seen to it; here the compiler does.
         let clip = if self.shape.clips { tap.clip } else { Clip::Nothing };
@@ -287,12 +312,9 @@ impl<T: Copy> RunsOfTap<'_, T> {
 /// The operands of the taps of a list: see [`TapLists::operands`].
 #[derive(Clone)]
 pub(crate) struct Operands<'a, T> {
-    taps: core::slice::Iter<'a, Tap>,
+    taps: WeightedTaps<'a, T>,
     pixels: &'a [T],
     reach: usize,
-    weights: &'a [T],
-    rows: usize,
-    width: usize,
 }
 
 /// Those of one.
@@ -309,17 +331,11 @@ impl<'a, T> Iterator for Operands<'a, T> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let tap = self.taps.next()?;
-        let (first, number) = (tap.pixels as usize, tap.weight as usize);
-        let first_weight = number * self.rows;
-        // SAFETY: `operands` has checked the largest places of the list, of which these are no larger.
-        let (pixels, weights) = unsafe {
-            (
-                self.pixels.get_unchecked(first..first + self.reach),
-                self.weights.get_unchecked(first_weight..first_weight + self.width),
-            )
-        };
-        Some(Operand { pixels, weights, number })
+        let (tap, weights) = self.taps.next()?;
+        let first = tap.pixels as usize;
+        // SAFETY: `operands` has checked the largest place of the list, of which this is no larger.
+        let pixels = unsafe { self.pixels.get_unchecked(first..first + self.reach) };
+        Some(Operand { pixels, weights, number: tap.weight as usize })
     }
 }
 
@@ -445,14 +461,14 @@ mod tests {
         lists.extend(taps.iter().map(|&(pixels, clip)| Tap::new(pixels, 0, clip)));
         lists.end();
         let memory: Vec<_> = (0..len).collect();
-        let shape = Runs { before: 2, count: 2, len: 3, pitch: 10, step: 2, clips: true };
+        let shape = Runs { count: 2, len: 3, pitch: 10, step: 2, clips: true };
         let of_tap = |tap: RunsOfTap<'_, usize>| {
             let first = usize::from(tap.clip == Clip::First);
             let last = usize::from(tap.clip == Clip::Last);
             let runs = (0..2).map(|run| (first..3 - last).map(|pixel| tap.pixel(run, pixel)).collect::<Vec<_>>());
             runs.collect::<Vec<_>>().concat()
         };
-        lists.runs(0, &memory, shape, (&[0], 1, 1)).flat_map(of_tap).collect()
+        lists.runs(0, (&memory, 2), shape, (&[0], 1, 1)).flat_map(of_tap).collect()
     }
 
     #[test]
@@ -481,8 +497,8 @@ mod tests {
         let mut lists = TapLists::default();
         lists.extend([Tap::new(2, 0, Clip::First)].into_iter());
         lists.end();
-        let shape = Runs { before: 0, count: 1, len: 2, pitch: 0, step: 1, clips: false };
-        lists.runs(0, &[0; 9], shape, (&[0], 1, 1));
+        let shape = Runs { count: 1, len: 2, pitch: 0, step: 1, clips: false };
+        lists.runs(0, (&[0; 9], 0), shape, (&[0], 1, 1));
     }
 
     #[test]
@@ -491,8 +507,8 @@ mod tests {
         let mut lists = TapLists::default();
         lists.extend([Tap::new(0, 0, Clip::First)].into_iter());
         lists.end();
-        let shape = Runs { before: 1, count: 1, len: 2, pitch: 0, step: 1, clips: true };
-        lists.runs(0, &[7], shape, (&[0], 1, 1)).next().expect("a tap").pixel(0, 0);
+        let shape = Runs { count: 1, len: 2, pitch: 0, step: 1, clips: true };
+        lists.runs(0, (&[7], 1), shape, (&[0], 1, 1)).next().expect("a tap").pixel(0, 0);
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub(crate) fn convolutions() -> Vec<Case> {
         ("depthwise of several blocks", Conv2d::depthwise(3, [17, 31]).padding([8, 15]), [1, 20, 45]),
         ("few channels", conv(2, 2, 3).padding(1), [2, 20, 37]),
         ("gray", conv(3, 1, [5, 3]).padding([2, 1]), [1, 20, 37]),
+        ("gray, read in place to its end", conv(3, 1, [4, 3]), [2, 9, 31]),
+        ("one output row read in place to its end", conv(2, 1, [4, 2]).stride([1, 3]), [2, 4, 100]),
+        ("one pixel of one channel", conv(1, 1, 1), [3, 1, 1]),
         ("more channels than sums have room for", conv(40, 2100, 1), [1, 17, 19]),
         ("few pixels, many channels", conv(64, 96, 3).padding(1), [1, 4, 4]),
     ]
@@ -137,38 +140,53 @@ pub(crate) fn check_layer<T: TestElement>(
 /// An input, a weight and, if the configuration has one, a bias.
 pub(crate) type Tensors<T> = (Array4<T>, Array4<T>, Option<Array1<T>>);
 
-pub(crate) fn tensors<T: TestElement>(seed: u64, config: &Conv2d, [n, h, w]: [usize; 3]) -> Tensors<T> {
+/// Those of a convolution.
+pub(crate) fn tensors<T: TestElement>(seed: u64, config: &Conv2d, size: [usize; 3]) -> Tensors<T> {
+    tensors_with(seed, config, config.weight_shape(), size)
+}
+
+fn tensors_with<T: TestElement>(
+    seed: u64,
+    config: &Conv2d,
+    weight_shape: [usize; 4],
+    [n, h, w]: [usize; 3],
+) -> Tensors<T> {
     let mut random = Random::new(seed);
     let input = random.array4::<T>([n, config.in_channels, h, w]);
-    let weight = random.array4::<T>(config.weight_shape());
+    let weight = random.array4::<T>(weight_shape);
     (input, weight, bias_for(config, &mut random))
 }
 
-pub(crate) fn check_standard<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name: &str) {
-    let (input, weight, bias) = tensors::<T>(1, config, [n, h, w]);
-    let want = reference::conv2d(config, &input, &weight, bias.as_deref()).expect(name);
+/// Compares layers of every instruction set, and the function with weights of every layout.
+fn check<T: TestElement, L: Layer<T>>(
+    (input, weight): (&Array4<T>, &Array4<T>),
+    want: &Array4<T>,
+    name: &str,
+    layer: impl Fn(Options<T>) -> L,
+    function: impl Fn(&Array4<T>) -> Array4<T>,
+) {
     for isa in isas() {
-        let layer = Conv2dLayer::with_options(config, &weight, bias.as_deref(), options(isa)).expect(name);
-        check_layer(&layer, &input, &want, &(name, isa));
+        check_layer(&layer(Options::new().isa(isa)), input, want, &(name, isa));
     }
     for layout in LAYOUTS {
-        let got = ndconv::conv2d(config, &input, &laid_out(&weight, layout), bias.as_deref()).expect(name);
-        assert_same(&got, &want, &(name, "weight", layout));
+        assert_same(&function(&laid_out(weight, layout)), want, &(name, "weight", layout));
     }
 }
 
-pub(crate) fn check_transposed<T: TestElement>(config: &Conv2d, [n, h, w]: [usize; 3], name: &str) {
-    let mut random = Random::new(2);
-    let input = random.array4::<T>([n, config.in_channels, h, w]);
-    let weight = random.array4::<T>(config.transposed_weight_shape());
-    let bias = bias_for(config, &mut random);
-    let want = reference::conv_transpose2d(config, &input, &weight, bias.as_deref()).expect(name);
-    for isa in isas() {
-        let layer = ConvTranspose2dLayer::with_options(config, &weight, bias.as_deref(), options(isa)).expect(name);
-        check_layer(&layer, &input, &want, &(name, isa));
-    }
-    for layout in LAYOUTS {
-        let got = ndconv::conv_transpose2d(config, &input, &laid_out(&weight, layout), bias.as_deref()).expect(name);
-        assert_same(&got, &want, &(name, "weight", layout));
-    }
+pub(crate) fn check_standard<T: TestElement>(config: &Conv2d, size: [usize; 3], name: &str) {
+    let (input, weight, bias) = tensors::<T>(1, config, size);
+    let bias = bias.as_deref();
+    let want = reference::conv2d(config, &input, &weight, bias).expect(name);
+    let layer = |options| Conv2dLayer::with_options(config, &weight, bias, options).expect(name);
+    let function = |weight: &Array4<T>| ndconv::conv2d(config, &input, weight, bias).expect(name);
+    check((&input, &weight), &want, name, layer, function);
+}
+
+pub(crate) fn check_transposed<T: TestElement>(config: &Conv2d, size: [usize; 3], name: &str) {
+    let (input, weight, bias) = tensors_with::<T>(2, config, config.transposed_weight_shape(), size);
+    let bias = bias.as_deref();
+    let want = reference::conv_transpose2d(config, &input, &weight, bias).expect(name);
+    let layer = |options| ConvTranspose2dLayer::with_options(config, &weight, bias, options).expect(name);
+    let function = |weight: &Array4<T>| ndconv::conv_transpose2d(config, &input, weight, bias).expect(name);
+    check((&input, &weight), &want, name, layer, function);
 }

@@ -14,7 +14,7 @@ use crate::algo::window::Window;
 use crate::algo::{Extent, Region, Stage};
 use crate::element::Element;
 use crate::gemm::Source;
-use crate::gemm::blocking::{SPARE, TileShape};
+use crate::gemm::blocking::TileShape;
 use crate::kernels::image_tile::ImagePlanes;
 use crate::kernels::planes::Plane;
 use crate::kernels::small_image::{self, SmallPlanes};
@@ -64,14 +64,8 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
         let [ins, outs] = self.weights.group;
         let groups = region.channels.start / outs..region.channels.end.div_ceil(outs);
         let image = input.slice_axis_move(Axis(0), Slice::from(groups.start * ins..groups.end * ins));
-        let wanted = Wanted {
-            pixel_step: 1,
-            vector: 1,
-            spare: SPARE,
-            skip_zeros: false,
-            clipped_run: None,
-            channels: groups.len() * ins,
-        };
+        let wanted =
+            Wanted { pixel_step: 1, vector: 1, skip_zeros: false, clipped_run: None, channels: groups.len() * ins };
         let source = WindowSource::new(self.sampling, image, region, wanted);
         let size = [region.rows.len(), region.columns.len()];
         let offsets = scratch.layouts.offsets_of(&source, ins);
