@@ -233,12 +233,16 @@ impl TileShape {
             Lanes::Pixels | Lanes::GatheredPixels => {
                 let rows = pixel_tile::tile_rows(self.rows, channels.min(self.panel));
                 let (whole, rest) = (run / most, (run % most).div_ceil(self.lanes));
-                // A vector of pixels comes from the second-level cache for each tile.
-                let tile = |vectors: usize| tile(rows, vectors) + vectors;
-                let last = if rest > 0 { tile(rest) } else { 0 };
-                runs * (whole * tile(most / self.lanes) + last) * channels.div_ceil(rows)
+                let last = if rest > 0 { tile(rows, rest) } else { 0 };
+                runs * (whole * tile(rows, most / self.lanes) + last) * channels.div_ceil(rows)
             }
         }
+    }
+
+    /// How often a vector of pixels comes from the second-level cache for all channels of a group: with pixels as lanes, for each few of them.
+    pub(crate) fn fetches(self, lanes: Lanes, channels: usize) -> usize {
+        let rows = || pixel_tile::tile_rows(self.rows, channels.min(self.panel));
+        if lanes.are_pixels() { channels.div_ceil(rows()) } else { 0 }
     }
 
     /// Channels of a group in whole vectors: what the sums of a pixel take.

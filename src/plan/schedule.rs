@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! multiply   for each tile and tap: its multiply-adds, at least their latency, at least what it loads
+//! fetch      where pixels are lanes: one for each vector that a tile sees, which its columns of taps share
 //! pack       PACK_ROW for each row of a channel that the region sees, PACK for each vector of it
 //! gather     where pixels are gathered: GATHER for each tile and tap; where they could be and are not, what a small tile waits
 //! sample     where taps sample: WEIGH for each position, SHOW for each vector of the image around them, SAMPLE for each vector of samples
@@ -380,10 +381,23 @@ impl Demand {
         } else {
             0
         };
-        let multiply = self.of_seen(lanes, taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around));
+        let fetch = self.shape.fetches(lanes, channels) * runs[0] * self.vectors_seen(one, runs[1], most);
+        let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
+        let multiply = self.of_seen(lanes, multiply + fetch);
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
         rounds.saturating_mul(region * groups)
+    }
+
+    /// Vectors of pixels that all tiles of `most` pixels of a run see, where the columns of taps share them or are `apart`.
+    fn vectors_seen(&self, apart: bool, run: usize, most: usize) -> usize {
+        let [rows, columns] = self.taps.kernel;
+        let of_tile = |pixels: usize| match apart {
+            true => columns * pixels.div_ceil(self.shape.lanes),
+            false => self.taps.packed(1, pixels).div_ceil(self.shape.lanes),
+        };
+        let rest = if run % most > 0 { of_tile(run % most) } else { 0 };
+        self.taps.channels * rows * (run / most * of_tile(most) + rest)
     }
 
     /// The share of a number that is left where taps on padding are left out: those of whole rows, and with channels as lanes of columns.
