@@ -60,8 +60,9 @@ pub(crate) struct Sampling<'a> {
 pub(crate) struct Wanted {
     /// Elements between neighbouring pixels of an output row.
     pub(crate) pixel_step: usize,
-    /// Pixels of a run are read in whole vectors of so many elements.
+    /// Pixels of a run are read in whole vectors of so many elements, or, the last ones of all, in a part of one.
     pub(crate) vector: usize,
+    pub(crate) reads_partly: bool,
     /// Whether taps on zero padding are left out.
     pub(crate) skip_zeros: bool,
     /// From how many pixels on a run has tiles that leave out all that they see on padding, if any do, so that no zero is read if only the first and the
@@ -86,6 +87,8 @@ pub(crate) struct WindowSource<'a, T> {
     distance: usize,
     /// Where the image itself is what is read: the place of the first pixel under the first tap. It is before the image if that is on padding, and left out.
     direct: Option<isize>,
+    /// Whether a whole vector may be read wherever a pixel is.
+    whole_vectors: bool,
     /// Along rows and columns: whether taps of some pixels are left out.
     leaves_out: [bool; 2],
 }
@@ -156,12 +159,15 @@ impl<'a, T: Element> WindowSource<'a, T> {
             pixel_step: wanted.pixel_step,
             distance: 0,
             direct: None,
+            whole_vectors: true,
             leaves_out: [false; 2],
         };
         let padding = [0, 1].map(|axis| source.touches_padding(axis));
         source.leaves_out = padding.map(|padding| padding && wanted.skip_zeros);
         let readable = padding == [false; 2] || source.reads_no_padding(wanted);
-        source.direct = if readable { source.place_in_image(wanted) } else { None };
+        if let Some((place, whole_vectors)) = readable.then(|| source.place_in_image(wanted)).flatten() {
+            (source.direct, source.whole_vectors) = (Some(place), whole_vectors);
+        }
         if source.direct.is_some() {
             (source.pitch, source.distance) = (step[0] * source.image.width, source.plane());
         } else {
@@ -192,8 +198,9 @@ impl<'a, T: Element> WindowSource<'a, T> {
             && block * size_of::<T>() <= IN_PLACE
     }
 
-    /// Where in the image the first pixel under the first tap lies, if the image can be read as it is. No tap that is not left out sees padding.
-    fn place_in_image(&self, Wanted { vector, channels, .. }: Wanted) -> Option<isize> {
+    /// Where in the image the first pixel under the first tap lies, if the image can be read as it is, and whether in whole vectors. No tap that is not
+    /// left out sees padding.
+    fn place_in_image(&self, Wanted { vector, reads_partly, channels, .. }: Wanted) -> Option<(isize, bool)> {
         let Sampling { window, step, .. } = self.sampling;
         let (flat, width) = (self.image.flat?, self.image.width as isize);
         let place = |pixel: [usize; 2], tap: [isize; 2]| {
@@ -203,12 +210,13 @@ impl<'a, T: Element> WindowSource<'a, T> {
         let first = place([1, 1], [*window.rows.first()?, *window.columns.first()?]);
         let last = place(self.size, [*window.rows.last()?, *window.columns.last()?]);
         let run = self.run(step[0] * self.image.width);
-        let spare = run.next_multiple_of(vector) - run;
-        let behind = last + ((channels.checked_sub(1)? * self.plane()) + 1 + spare) as isize;
+        let spare = (run.next_multiple_of(vector) - run) as isize;
+        let behind = last + (channels.checked_sub(1)? * self.plane()) as isize + 1;
         // Taps are told where their pixels lie in 32 bits.
         let near = u32::try_from(window.channels_per_block().saturating_add(1).saturating_mul(self.plane())).is_ok();
-        let there = self.leaves_out() || behind <= flat.len() as isize;
-        (self.pixel_step == step[1] && near && there).then_some(first)
+        let whole_vectors = self.leaves_out() || behind + spare <= flat.len() as isize;
+        let there = whole_vectors || (reads_partly && behind <= flat.len() as isize);
+        (self.pixel_step == step[1] && near && there).then_some((first, whole_vectors))
     }
 
     /// Pixels of a run, where rows are so far apart: a row, or all rows if they follow each other.
@@ -420,7 +428,7 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
         let [size, step] = [self.size, step].map(|pair| pair.map(|number| number as isize));
         let counts =
             [rows.len(), columns.len(), self.pixel_step, self.pitch, self.distance, self.direct.map_or(0, |_| width)];
-        words.extend(counts.map(|number| number as isize));
+        words.extend(counts.map(|number| number as isize).into_iter().chain([isize::from(self.whole_vectors)]));
         words.extend(size.into_iter().chain(step));
         words.extend(rows.iter().chain(columns));
         // Where in the image it is matters only where some pixels see what others do not.
@@ -429,6 +437,10 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
             let place = |axis: usize| if self.leaves_out[axis] { [self.origin[axis], limits[axis]] } else { [0, 0] };
             words.extend([0, 1].into_iter().flat_map(place).chain([self.direct.unwrap_or(isize::MAX)]));
         }
+    }
+
+    fn whole_vectors(&self) -> bool {
+        self.whole_vectors
     }
 
     fn image_place(&self) -> Option<isize> {

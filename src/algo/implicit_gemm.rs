@@ -72,6 +72,7 @@ impl<T: Element> ImplicitGemm<'_, T> {
         Wanted {
             pixel_step: lanes.pixel_step(self.sampling.step[1]),
             vector: if lanes == Lanes::Pixels { shape.lanes } else { 1 },
+            reads_partly: shape.reads_partly,
             skip_zeros: self.skip_zeros,
             clipped_run: shape.clipped_run(lanes, self.product.weights.packed.panels().total),
             channels: self.sampling.window.in_channels(),

@@ -45,6 +45,13 @@ impl<T: Element> Rows<T> for DirectRows<'_, T> {
         }
         with(&mut rows[..count]);
     }
+
+    fn column(&mut self, first: usize, count: usize) -> Option<&mut [T]> {
+        if self.pixels() > 1 {
+            return None;
+        }
+        self.view.slice_axis_mut(Axis(0), Slice::from(first..first + count)).into_slice()
+    }
 }
 
 /// Rows in working memory, written to an output when they are asked for the last time.

@@ -87,6 +87,8 @@ pub(crate) struct TileShape {
     pub(crate) channel_tiles: bool,
     /// Whether tiles with channels as lanes leave out pixels that see padding.
     pub(crate) clips: bool,
+    /// Whether tiles of one vector of pixels read no further than they have pixels.
+    pub(crate) reads_partly: bool,
     /// Elements of working memory that a region may take: they stay in the second-level cache along with what streams through it. That has 1 MiB or more
     /// on machines with vectors of 64 bytes, and 512 KiB on others.
     pub(crate) region: usize,
@@ -107,6 +109,7 @@ impl TileShape {
                     rows: S::TILE_ROWS,
                     channel_tiles: S::CHANNEL_TILES,
                     clips: S::CLIPS,
+                    reads_partly: pixel_tile::reads_partly::<T, S>(),
                     region: if S::LANES * size_of::<T>() >= 64 { REGION_BYTES } else { REGION_BYTES / 2 }
                         / size_of::<T>(),
                 }
@@ -239,10 +242,11 @@ impl TileShape {
         }
     }
 
-    /// How often a vector of pixels comes from the second-level cache for all channels of a group: with pixels as lanes, for each few of them.
-    pub(crate) fn fetches(self, lanes: Lanes, channels: usize) -> usize {
-        let rows = || pixel_tile::tile_rows(self.rows, channels.min(self.panel));
-        if lanes.are_pixels() { channels.div_ceil(rows()) } else { 0 }
+    /// Tiles that the same pixels have, one for each few of a group's channels.
+    pub(crate) fn tiles_of_pixels(self, lanes: Lanes, channels: usize) -> usize {
+        let of_tile =
+            if lanes.are_pixels() { pixel_tile::tile_rows(self.rows, channels.min(self.panel)) } else { self.panel };
+        channels.div_ceil(of_tile)
     }
 
     /// Channels of a group in whole vectors: what the sums of a pixel take.

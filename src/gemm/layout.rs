@@ -270,6 +270,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             });
         };
         let whole = apart || self.end_of_part(0, len, most) == len;
+        // Where the last run's last pixels are to be read in a part of a vector, they are a tile of their own.
+        let cut = self.lanes == Lanes::Pixels && len > shape.lanes && !self.source.whole_vectors();
+        let last_vector = if cut { len / shape.lanes * shape.lanes } else { len };
         let mut run = 0;
         while run < count {
             if lead > 0 && run + 2 <= count {
@@ -288,7 +291,11 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 if run + together <= count && !self.better_cut(run..run + together, len, shape) { together } else { 1 };
             let mut start = 0;
             while start < len {
-                let end = if whole { len } else { self.end_of_part(start, len, most) };
+                let end = match whole {
+                    true if start == 0 && run + 1 == count => last_vector,
+                    true => len,
+                    false => self.end_of_part(start, len, most),
+                };
                 for part in 0..(end - start).div_ceil(most) {
                     let pixels = self.lanes.part(end - start, most, part);
                     add(run..run + runs, start + pixels.start..start + pixels.end);

@@ -59,6 +59,11 @@ pub(crate) trait Source<T: Copy> {
         None
     }
 
+    /// Whether a whole vector may be read wherever a pixel is. Else the last pixels of the last run must be read in a part of one.
+    fn whole_vectors(&self) -> bool {
+        true
+    }
+
     /// Where the first pixel under the first tap lies in that memory, if taps on padding are left out of it: it may be such a tap, before the memory's
     /// begin. Then tiles must be such that a tap is left out by the first or the last pixel of each run, or by all or none.
     fn image_place(&self) -> Option<isize> {
@@ -87,6 +92,11 @@ pub(crate) trait Source<T: Copy> {
 pub(crate) trait Rows<T> {
     /// Calls `with` on the rows `first..first + count`.
     fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]]));
+
+    /// The rows `first..first + count` as one run of memory, if each has one element and they lie so.
+    fn column(&mut self, _first: usize, _count: usize) -> Option<&mut [T]> {
+        None
+    }
 }
 
 /// Most rows in a weight panel, of any instruction set.
@@ -188,7 +198,11 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         let sums = &mut sums[..rows * pixels];
                         T::launch(self.isa, MultiplyFew { block, panels: together.len(), sums: &mut *sums });
                         let of_panels = sums.chunks_exact(rows * pixels / together.len());
-                        if index + 1 == self.weights.blocks().len() {
+                        if index + 1 == self.weights.blocks().len()
+                            && let Some(column) = output.column(first, rows)
+                        {
+                            column.copy_from_slice(sums);
+                        } else if index + 1 == self.weights.blocks().len() {
                             let firsts = (first..).step_by(panels.size);
                             for (first, sums) in firsts.zip(of_panels) {
                                 output.with_rows(first, panels.size, |rows| few_pixels::turn(sums, rows));

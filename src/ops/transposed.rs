@@ -106,7 +106,8 @@ impl<T: Element> ConvTranspose2dLayer<T> {
     /// An input that does not fit the configuration.
     pub fn candidates(&self, input: [usize; 4]) -> Result<Vec<Candidate>, Error> {
         let [n, c, h, w] = input;
-        Ok(self.plan.candidates(&self.demand(&self.problem((n, c, h, w))?), parallel::threads()))
+        let problem = self.problem((n, c, h, w))?;
+        Ok(self.plan.candidates(&problem, &self.demand(&problem), parallel::threads()))
     }
 
     fn demand(&self, problem: &Problem) -> Demand {
@@ -140,7 +141,8 @@ impl<T: Element> Operation<T> for ConvTranspose2dLayer<T> {
         output: ArrayViewMut4<'_, T>,
         workspace: &mut Workspace<T>,
     ) {
-        let schedule = self.first.or_make(problem, |threads| self.plan.schedule(&self.demand(problem), threads));
+        let schedule =
+            self.first.or_make(problem, |threads| self.plan.schedule(problem, &self.demand(problem), threads));
         let stage = self.plan.stage(problem, &self.activation, &schedule);
         drive(&stage, input, output, schedule, workspace);
     }

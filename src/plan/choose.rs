@@ -15,7 +15,7 @@ use crate::gemm::blocking::{Lanes, TileShape};
 use crate::geometry;
 use crate::numerics::SUMMATION_BLOCK;
 use crate::parts::Chunks;
-use crate::plan::recipe::{Joined, Merged, Phase, Product, Recipe};
+use crate::plan::recipe::{Joined, Merged, OnePixel, Phase, Product, Recipe};
 use crate::simd::Isa;
 
 /// For a standard convolution, in the way that is asked for.
@@ -150,8 +150,7 @@ fn merged(config: &Conv2d, shape: TileShape) -> Option<Merged> {
         return None;
     }
     let kernel_taps = config.kernel[0] * config.kernel[1];
-    let cut_alike = channels * kernel_taps <= SUMMATION_BLOCK || SUMMATION_BLOCK.is_multiple_of(kernel_taps);
-    let kinds: &[Lanes] = match joined.alike() && cut_alike {
+    let kinds: &[Lanes] = match joined.alike() && cut_alike(channels, kernel_taps) {
         true => shape.kinds(),
         false if total <= panel => &[Lanes::Pixels],
         _ => return None,
@@ -159,6 +158,32 @@ fn merged(config: &Conv2d, shape: TileShape) -> Option<Merged> {
     let [rows, columns] = joined.offsets.clone();
     let window = Window::merged(rows, columns, kernel_taps, channels);
     Some(Merged { product: Product { panels: Chunks { total, size: panel }, window }, kinds, joined })
+}
+
+/// For an input of one pixel: if every output sees a tap, which is then its only one, so that its weights can be read in order.
+pub(crate) fn one_pixel(config: &Conv2d, output: [usize; 2], shape: TileShape) -> Option<OnePixel> {
+    let [high, wide] = config.kernel;
+    let channels = config.in_channels / config.groups;
+    let first = [0, 1].map(|axis| geometry::transposed_crop(config, axis));
+    let seen = (0..2).all(|axis| {
+        let dense = config.dilation[axis] == 1 || config.kernel[axis] == 1;
+        dense && first[axis] + output[axis] <= config.kernel[axis]
+    });
+    let group = [channels, config.out_channels / config.groups];
+    if high * wide == 1 || !seen || !cut_alike(channels, high * wide) || direct_is_faster(group, config.groups) {
+        return None;
+    }
+    let rows = first[0]..first[0] + output[0];
+    let of_row = |row: usize| (first[1]..first[1] + output[1]).map(move |column| [high - 1 - row, wide - 1 - column]);
+    let positions: Vec<_> = rows.flat_map(of_row).collect();
+    let window = Window::merged(vec![0], vec![0], high * wide, channels);
+    let panels = shape.panels(group[1].checked_mul(positions.len())?);
+    Some(OnePixel { product: Product { panels, window }, positions })
+}
+
+/// Whether all taps of a channel are in the same block of the sum.
+fn cut_alike(channels: usize, kernel_taps: usize) -> bool {
+    channels * kernel_taps <= SUMMATION_BLOCK || SUMMATION_BLOCK.is_multiple_of(kernel_taps)
 }
 
 /// The convolution of all phases, for other orders of summation: without gaps between its taps.

@@ -52,12 +52,28 @@ impl Joined {
         self.positions.iter().flatten().flatten().all(Option::is_some)
     }
 
+    /// The phase, along an axis, that has a position in the flipped kernel, and which of the offsets it has there.
+    pub(crate) fn tap(&self, axis: usize, position: usize) -> (usize, usize) {
+        let of_offset = |(offset, phases): (usize, &Vec<Option<usize>>)| {
+            Some((phases.iter().position(|&at| at == Some(position))?, offset))
+        };
+        self.positions[axis].iter().enumerate().find_map(of_offset).expect("a phase that has it")
+    }
+
     /// Row and column in the flipped kernel that a tap has in a phase, if any.
     pub(crate) fn position(&self, tap: usize, phase: usize) -> Option<[usize; 2]> {
         let [row, column] = [tap / self.offsets[1].len(), tap % self.offsets[1].len()];
         let [high, wide] = [phase / self.phases[1], phase % self.phases[1]];
         Some([self.positions[0][row][high]?, self.positions[1][column][wide]?])
     }
+}
+
+/// A transposed convolution of one pixel as a product: its rows are the outputs of each channel, one channel's behind the other's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OnePixel {
+    pub(crate) product: Product,
+    /// The row and column in the flipped kernel of the one tap that each output of a channel sees.
+    pub(crate) positions: Vec<[usize; 2]>,
 }
 
 /// A product for all phases.

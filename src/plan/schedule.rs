@@ -48,6 +48,8 @@ const ADD: usize = 2;
 /// Turning a vector of sums, and what is more if every lane of it is a channel.
 const TURN: usize = 4;
 const TURN_ALL: usize = 12;
+/// Beginning a register tile.
+const TILE: usize = 80;
 /// Copying a vector of output from working memory.
 const STAGE: usize = 16;
 /// Halves of a multiply-add that one takes where each channel is convolved for itself.
@@ -381,9 +383,12 @@ impl Demand {
         } else {
             0
         };
-        let fetch = self.shape.fetches(lanes, channels) * runs[0] * self.vectors_seen(one, runs[1], most);
+        let of_pixels = self.shape.tiles_of_pixels(lanes, channels);
+        // With pixels as lanes each of them brings its own from the second-level cache.
+        let fetch = if lanes.are_pixels() { runs[0] * self.vectors_seen(one, runs[1], most) } else { 0 };
         let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
-        let multiply = self.of_seen(lanes, multiply + fetch);
+        let begun = TILE * tiles * blocks * of_pixels;
+        let multiply = self.of_seen(lanes, multiply + of_pixels * fetch) + begun;
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
         rounds.saturating_mul(region * groups)

@@ -1,6 +1,7 @@
 //! The plan of a transposed convolution: by phases, or with all phases as channels of one convolution.
 
 use core::iter::repeat_n;
+use std::sync::OnceLock;
 
 use ndarray::ArrayView4;
 
@@ -13,14 +14,14 @@ use crate::config::{Conv2d, PaddingMode};
 use crate::element::Element;
 use crate::error::{Axis, Error};
 use crate::gemm::blocking::{Lanes, TileShape};
-use crate::geometry::{self, Problem};
+use crate::geometry::{self, Problem, gcd};
 use crate::numerics::SUMMATION_BLOCK;
 use crate::parts::Chunks;
 use crate::plan::choose;
 use crate::plan::layer::exact_bound;
 use crate::plan::lower::{ConvolutionPlan, ConvolutionStage, ProductPlan};
 use crate::plan::others::{self, Others, WeightSource};
-use crate::plan::recipe::{Joined, Merged, Phase, Recipe};
+use crate::plan::recipe::{Joined, Merged, OnePixel, Phase, Recipe};
 use crate::plan::schedule::{Demand, Taps};
 use crate::simd::Isa;
 
@@ -36,6 +37,8 @@ pub(crate) struct TransposedPlan<T> {
     borders: Option<Vec<T>>,
     /// Other orders of summation, if any are admitted.
     others: Option<(Joined, Others<T>)>,
+    /// For inputs of one pixel, if there is a product for them: made of the other weights when the first one comes.
+    one_pixel: OnceLock<Option<ProductPlan<T>>>,
 }
 
 /// Columns of phases that are kept in working memory until all are there.
@@ -113,7 +116,8 @@ impl<T: Element> TransposedPlan<T> {
                 expected: "none, or Winograd's where there is a tiling for the taps of a phase".into(),
             });
         }
-        Ok(TransposedPlan { config: *config, isa, parts, bias, finite, borders, others })
+        let one_pixel = OnceLock::new();
+        Ok(TransposedPlan { config: *config, isa, parts, bias, finite, borders, others, one_pixel })
     }
 
     /// Whether phases are computed in working memory, a row of them at a time: if each has taps, and they are few enough.
@@ -125,19 +129,41 @@ impl<T: Element> TransposedPlan<T> {
         }
     }
 
+    /// The product for an input of one pixel, if this is one.
+    fn one_pixel(&self, problem: &Problem) -> Option<&ProductPlan<T>> {
+        if problem.input != [1, 1] {
+            return None;
+        }
+        let make = || {
+            let OnePixel { product, positions } =
+                choose::one_pixel(&self.config, problem.output, TileShape::of::<T>(self.isa))?;
+            let count = positions.len();
+            let of_row = |group: usize, row: usize, channel: usize, _: usize| {
+                Some(self.at(group, channel, row / count, positions[row % count]))
+            };
+            let bias = of_pixels(self.bias.as_deref(), count);
+            Some(ProductPlan::from_product(product, self.isa, self.config.groups, bias, of_row))
+        };
+        self.one_pixel.get_or_init(make).as_ref()
+    }
+
     /// How the work is cut. `demand` is that of a phase.
-    pub(crate) fn schedule(&self, demand: &Demand, threads: usize) -> Schedule {
+    pub(crate) fn schedule(&self, problem: &Problem, demand: &Demand, threads: usize) -> Schedule {
         if let Some((joined, others)) = &self.others {
             let all = of_all(demand, joined);
-            let exact = |_: &Demand| self.exact_cost(&Demand { batch: 1, ..*demand });
+            let exact = |_: &Demand| self.exact_cost(problem, &Demand { batch: 1, ..*demand });
             if let Some(reordering) = others.chosen(&all, exact) {
                 return of_channels(others::schedule(&all, reordering, threads), joined, demand);
             }
         }
-        self.exact_schedule(demand, threads)
+        self.exact_schedule(problem, demand, threads)
     }
 
-    fn exact_schedule(&self, demand: &Demand, threads: usize) -> Schedule {
+    fn exact_schedule(&self, problem: &Problem, demand: &Demand, threads: usize) -> Schedule {
+        if self.one_pixel(problem).is_some() {
+            let schedule = of_one_pixel(demand).schedule(threads);
+            return of_outputs(schedule, demand);
+        }
         match &self.parts {
             Parts::Phases(phases) => match phases.first() {
                 Some((_, plan)) => plan.schedule(&self.kept(demand), threads),
@@ -151,21 +177,22 @@ impl<T: Element> TransposedPlan<T> {
     }
 
     /// All ways: first the one that runs, then what else is admitted, by cost.
-    pub(crate) fn candidates(&self, demand: &Demand, threads: usize) -> Vec<Candidate> {
+    pub(crate) fn candidates(&self, problem: &Problem, demand: &Demand, threads: usize) -> Vec<Candidate> {
         let algorithm = |schedule: &Schedule| match (&self.parts, schedule.reordering) {
             (_, Some(reordering)) => reordering.algorithm(),
+            _ if self.one_pixel(problem).is_some() => schedule.lanes.algorithm(),
             (Parts::Phases(phases), None) => {
                 phases.first().map_or(Algorithm::Direct, |(_, plan)| plan.algorithm(schedule))
             }
             (Parts::Merged { .. }, None) => schedule.lanes.algorithm(),
         };
         let exact = Candidate {
-            algorithm: algorithm(&self.exact_schedule(demand, threads)),
-            cost: self.exact_cost(&Demand { batch: 1, ..*demand }),
+            algorithm: algorithm(&self.exact_schedule(problem, demand, threads)),
+            cost: self.exact_cost(problem, &Demand { batch: 1, ..*demand }),
             bound: exact_bound(&self.config),
             admitted: !self.others.as_ref().is_some_and(|(_, others)| others.forced()),
         };
-        let runs = algorithm(&self.schedule(demand, threads));
+        let runs = algorithm(&self.schedule(problem, demand, threads));
         match &self.others {
             Some((joined, others)) => others.candidates(exact, &of_all(demand, joined), runs),
             None => vec![exact],
@@ -173,8 +200,9 @@ impl<T: Element> TransposedPlan<T> {
     }
 
     /// What the exact order takes with one thread.
-    fn exact_cost(&self, demand: &Demand) -> usize {
+    fn exact_cost(&self, problem: &Problem, demand: &Demand) -> usize {
         match &self.parts {
+            _ if self.one_pixel(problem).is_some() => of_one_pixel(demand).least_cost(1),
             Parts::Phases(phases) => phases.iter().map(|(_, plan)| plan.cost(&self.kept(demand))).sum(),
             Parts::Merged { kinds, joined, .. } => Demand { kinds, ..of_all(demand, joined) }.least_cost(1),
         }
@@ -193,12 +221,16 @@ impl<T: Element> TransposedPlan<T> {
         schedule: &Schedule,
     ) -> Transposed<'a, T, ConvolutionStage<'a, T>> {
         let once = Problem { stride: [1, 1], mode: PaddingMode::Zeros, ..*problem };
-        let phases = match (&self.parts, schedule.reordering, &self.others) {
-            (_, Some(reordering), Some((joined, others))) => {
+        let phases = match (&self.parts, self.one_pixel(problem), schedule.reordering.zip(self.others.as_ref())) {
+            (_, _, Some((reordering, (joined, others)))) => {
                 let origin = joined.offsets.each_ref().map(|offsets| offsets[0]);
                 let stage = others.stage(reordering, self, &Activation::None, origin, PaddingMode::Zeros);
                 let Either::First(stage) = stage else { unreachable!("none but these are admitted") };
                 Phases::Woven(Joint::Winograd(stage), joined.lead)
+            }
+            (_, Some(plan), None) => {
+                let mode = PaddingMode::Zeros;
+                Phases::One(plan.stage_at([1, 1], [0, 0], mode, &Activation::None, schedule.lanes))
             }
             (Parts::Phases(phases), ..) => {
                 let phase = |(place, plan): &'a ([usize; 2], ConvolutionPlan<T>)| {
@@ -230,17 +262,18 @@ impl<T: Element> TransposedPlan<T> {
     }
 }
 
-/// Of the convolution of all phases, without gaps between its taps.
-impl<T: Element> WeightSource<T> for TransposedPlan<T> {
-    fn weight(&self, group: usize, row: usize, tap: usize) -> T {
-        let (joined, _) = self.others.as_ref().expect("asked for by others");
+impl<T: Element> TransposedPlan<T> {
+    /// The weight of an input channel of a group, an output channel of it, and a position in the flipped kernel, without dilation.
+    fn at(&self, group: usize, channel: usize, row: usize, position: [usize; 2]) -> T {
         let phases = match &self.parts {
-            Parts::Merged { plan, .. } => return plan.weights.packed.weight(group, row, tap),
+            Parts::Merged { plan, joined, .. } => {
+                let ((high, y), (wide, x)) = (joined.tap(0, position[0]), joined.tap(1, position[1]));
+                let (phase, [rows, columns]) = (high * joined.phases[1] + wide, joined.kernel());
+                let tap = (channel * rows + y) * columns + x;
+                return plan.weights.packed.weight(group, row * joined.count() + phase, tap);
+            }
             Parts::Phases(phases) => phases,
         };
-        let [height, width] = joined.kernel();
-        let (channel, tap, phase) = (tap / (height * width), tap % (height * width), row % joined.count());
-        let Some(position) = joined.position(tap, phase) else { return T::ZERO };
         let Conv2d { kernel, stride, .. } = self.config;
         // Positions of a phase are a stride apart.
         let along = |axis: usize| {
@@ -251,7 +284,18 @@ impl<T: Element> WeightSource<T> for TransposedPlan<T> {
         };
         let ((high, y, rows), (wide, x, columns)) = (along(0), along(1));
         let (_, plan) = phases.iter().find(|(place, _)| *place == [high, wide]).expect("a phase that a tap reaches");
-        plan.weight(group, row / joined.count(), (channel * rows + y) * columns + x)
+        plan.weight(group, row, (channel * rows + y) * columns + x)
+    }
+}
+
+/// Of the convolution of all phases, without gaps between its taps.
+impl<T: Element> WeightSource<T> for TransposedPlan<T> {
+    fn weight(&self, group: usize, row: usize, tap: usize) -> T {
+        let (joined, _) = self.others.as_ref().expect("asked for by others");
+        let [height, width] = joined.kernel();
+        let (channel, tap, phase) = (tap / (height * width), tap % (height * width), row % joined.count());
+        let position = joined.position(tap, phase);
+        position.map_or(T::ZERO, |position| self.at(group, channel, row / joined.count(), position))
     }
 
     fn bias(&self) -> Option<Vec<T>> {
@@ -285,4 +329,32 @@ fn of_all(demand: &Demand, joined: &Joined) -> Demand {
 fn of_channels(schedule: Schedule, joined: &Joined, demand: &Demand) -> Schedule {
     let total = demand.units.total;
     Schedule { units: Chunks { total, size: (schedule.units.size / joined.count()).min(total) }, ..schedule }
+}
+
+/// What the product for one pixel asks for where each phase asks for this.
+fn of_one_pixel(demand: &Demand) -> Demand {
+    let count = demand.output[0] * demand.output[1];
+    let panels = demand.shape.panels(demand.channels_per_group * count);
+    let total = demand.units.total * count;
+    // Whole panels of whole channels.
+    let size = panels.size / gcd(panels.size, count) * count;
+    Demand {
+        units: Chunks { total, size: if panels.total == total { size } else { panels.total } },
+        channels_per_group: panels.total,
+        output: [1, 1],
+        phases: [1, 1],
+        taps: Taps { kernel: [1, 1], classes: [1, 1], distance: [1, 1], ..demand.taps },
+        seen: [usize::MAX; 2],
+        linear: true,
+        unpadded: true,
+        column_step: 1,
+        ..*demand
+    }
+}
+
+/// Its schedule, in channels of the output, of which each region has all pixels.
+fn of_outputs(schedule: Schedule, demand: &Demand) -> Schedule {
+    let [rows, columns] = demand.output;
+    let (total, count) = (demand.units.total, rows * columns);
+    Schedule { units: Chunks { total, size: schedule.units.size / count }, rows, columns, ..schedule }
 }

@@ -209,14 +209,14 @@ struct WeightedTaps<'a, T> {
 }
 
 impl<'a, T> Iterator for WeightedTaps<'a, T> {
-    type Item = (Tap, &'a [T]);
+    type Item = (&'a Tap, &'a [T]);
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let tap = self.taps.next()?;
         let first = tap.weight as usize * self.rows;
         // SAFETY: `weighted` has checked the largest number of the list, of which this is no larger.
-        Some((*tap, unsafe { self.weights.get_unchecked(first..first + self.width) }))
+        Some((tap, unsafe { self.weights.get_unchecked(first..first + self.width) }))
     }
 
     #[inline(always)]

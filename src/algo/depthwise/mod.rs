@@ -64,8 +64,14 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
         let [ins, outs] = self.weights.group;
         let groups = region.channels.start / outs..region.channels.end.div_ceil(outs);
         let image = input.slice_axis_move(Axis(0), Slice::from(groups.start * ins..groups.end * ins));
-        let wanted =
-            Wanted { pixel_step: 1, vector: 1, skip_zeros: false, clipped_run: None, channels: groups.len() * ins };
+        let wanted = Wanted {
+            pixel_step: 1,
+            vector: 1,
+            reads_partly: false,
+            skip_zeros: false,
+            clipped_run: None,
+            channels: groups.len() * ins,
+        };
         let source = WindowSource::new(self.sampling, image, region, wanted);
         let size = [region.rows.len(), region.columns.len()];
         let offsets = scratch.layouts.offsets_of(&source, ins);

@@ -20,6 +20,7 @@ use crate::algo::winograd::Winograd;
 use crate::algo::woven::{Weave, Woven};
 use crate::algo::{Extent, Region, Stage, activate};
 use crate::element::Element;
+use crate::gemm::blocking::SPARE;
 use crate::scratch::Scratch;
 use crate::simd::Isa;
 use borders::Borders;
@@ -93,6 +94,8 @@ pub(crate) enum Phases<'a, T, S> {
     Rows(Vec<S>),
     /// One for all. So many rows and columns of its first pixel's outputs lie before the output.
     Woven(Joint<'a, T>, [usize; 2]),
+    /// One for all outputs of an input of one pixel: its channels are those of each channel, one behind the other.
+    One(ImplicitGemm<'a, T>),
 }
 
 /// The composite.
@@ -117,6 +120,11 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
             }
             Phases::Woven(stage, _) => {
                 stage.scratch_len(Extent { channels: extent.channels * self.stride[0] * self.stride[1], ..of_phase })
+            }
+            Phases::One(stage) => {
+                let outputs = extent.channels * extent.pixels();
+                let of_pixel = Extent { channels: outputs, rows: 1, columns: 1 };
+                outputs.next_multiple_of(SPARE) + stage.scratch_len(of_pixel)
             }
         };
         phases.max(self.borders.as_ref().map_or(0, |borders| borders.scratch_len(extent)))
@@ -192,6 +200,21 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
                 let lead = [0, 1].map(|axis| (ahead[axis] + lead[axis]) % self.stride[axis]);
                 let woven = Woven { phases: self.stride, lead };
                 stage.run(woven, input, &region, output.view_mut(), scratch.reborrow());
+            }
+            Phases::One(stage) => {
+                let Extent { channels, rows, columns } = region.extent();
+                let (each, outputs) = (rows * columns, channels * rows * columns);
+                let channels = region.channels.start * each..region.channels.end * each;
+                let region = Region { sample: region.sample, channels, rows: 0..1, columns: 0..1 };
+                if let Ok(output) = output.view_mut().into_shape_with_order((outputs, 1, 1)) {
+                    stage.run(input, &region, output, scratch.reborrow());
+                } else {
+                    let (held, scratch) = scratch.split(outputs.next_multiple_of(SPARE));
+                    let held = ArrayViewMut3::from_shape((outputs, 1, 1), &mut held[..outputs]);
+                    let mut held = held.expect("as many elements");
+                    stage.run(input, &region, held.view_mut(), scratch);
+                    output.iter_mut().zip(&held).for_each(|(to, from)| *to = *from);
+                }
             }
         }
         if let Some(borders) = &self.borders {
