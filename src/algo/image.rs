@@ -68,6 +68,8 @@ pub(crate) struct Wanted {
     /// From how many pixels on a run has tiles that leave out all that they see on padding, if any do, so that no zero is read if only the first and the
     /// last pixel of a row see padding beside it.
     pub(crate) clipped_run: Option<usize>,
+    /// From how many pixels on a part of a run whose pixels see the same columns of taps has tiles of its own, if any does.
+    pub(crate) least_part: Option<usize>,
     /// Channels that are read. The image may have more.
     pub(crate) channels: usize,
 }
@@ -184,18 +186,30 @@ impl<'a, T: Element> WindowSource<'a, T> {
         self.leaves_out != [false; 2]
     }
 
-    /// Whether all zeros are left out if a tap is left out by a row of pixels, or its first or last one.
-    fn reads_no_padding(&self, Wanted { clipped_run, .. }: Wanted) -> bool {
+    /// Whether all zeros are left out by tiles of pixels that see the same taps, or all but the first one or the last one of a row do.
+    fn reads_no_padding(&self, Wanted { clipped_run, least_part, .. }: Wanted) -> bool {
         let all = 0..self.offsets(1).len();
         let [_, columns] = self.size;
         let block = self.sampling.window.channels_per_block().saturating_mul(self.plane());
-        self.leaves_out()
-            && clipped_run.is_some_and(|least| columns >= least.max(2))
+        if !self.leaves_out() || block.saturating_mul(size_of::<T>()) > IN_PLACE {
+            return false;
+        }
+        let clipped = clipped_run.is_some_and(|least| columns >= least.max(2))
             && self.inside(1, 1).start == all.start
             && self.inside(1, columns - 2).end == all.end
             // And none by both.
-            && self.inside(1, 0).start <= self.inside(1, columns - 1).end
-            && block * size_of::<T>() <= IN_PLACE
+            && self.inside(1, 0).start <= self.inside(1, columns - 1).end;
+        clipped || least_part.is_some_and(|least| self.parts().all(|part| part >= least))
+    }
+
+    /// How many neighbours of a row see the same columns of taps, from left to right.
+    fn parts(&self) -> impl Iterator<Item = usize> {
+        let mut start = Some(0);
+        core::iter::from_fn(move || {
+            let from = start?;
+            start = self.edge_behind(from);
+            Some(start.unwrap_or(self.size[1]) - from)
+        })
     }
 
     /// Where in the image the first pixel under the first tap lies, if the image can be read as it is, and whether in whole vectors. No tap that is not

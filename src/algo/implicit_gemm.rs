@@ -69,12 +69,14 @@ impl<T: Element> ImplicitGemm<'_, T> {
     fn wanted(&self) -> Wanted {
         let lanes = self.product.lanes;
         let shape = TileShape::of::<T>(self.product.weights.isa);
+        let per_group = self.product.weights.packed.panels().total;
         Wanted {
             pixel_step: lanes.pixel_step(self.sampling.step[1]),
             vector: if lanes == Lanes::Pixels { shape.lanes } else { 1 },
             reads_partly: shape.reads_partly,
             skip_zeros: self.skip_zeros,
-            clipped_run: shape.clipped_run(lanes, self.product.weights.packed.panels().total),
+            clipped_run: shape.clipped_run(lanes, per_group),
+            least_part: (lanes == Lanes::Channels).then(|| shape.least_part(per_group)),
             channels: self.sampling.window.in_channels(),
         }
     }

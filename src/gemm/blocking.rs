@@ -26,6 +26,11 @@ const LATENCY: usize = 8;
 const LOOP: usize = 8;
 const PER_CYCLE: usize = 5;
 
+/// Pixels that a part of a run should have where tiles are made smaller for the sake of padding, if they have `most` at most.
+pub(super) fn least_part(most: usize) -> usize {
+    most.div_ceil(2).max(4)
+}
+
 /// What the lanes of a register tile are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lanes {
@@ -163,6 +168,12 @@ impl TileShape {
     pub(crate) fn clipped_run(self, lanes: Lanes, channels: usize) -> Option<usize> {
         let busy = LATENCY.div_ceil(self.vectors_of(channels));
         (lanes == Lanes::Channels && self.clips).then(|| busy.max(few_pixels::FEW + 1))
+    }
+
+    /// The same where they are not at the ends of a run, and are many enough whatever the run.
+    pub(crate) fn least_part(self, channels: usize) -> usize {
+        let vectors = self.vectors_of(channels);
+        least_part(channel_tile::most_in_run(self.registers, vectors)).max(LATENCY.div_ceil(vectors))
     }
 
     /// Whether pixels of a small image are better computed one by one, each with the taps that see the image from there, and not all with all taps

@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use super::blocking::TileShape;
+use super::blocking::{self, TileShape};
 use super::{Gemm, Lanes, Runs, Source};
 use crate::element::Element;
 use crate::kernels::gather::Gather;
@@ -26,9 +26,6 @@ pub(crate) struct Sight {
     /// The least offset of a tap that is seen, if tiles begin there and offsets count from there.
     pub(crate) first: Option<u32>,
 }
-
-/// Pixels that a tile should have where it is made smaller for the sake of padding.
-const LEAST: usize = 4;
 
 /// Pixels of an image that may have tiles of their own.
 const MOST_APART: usize = 16;
@@ -328,7 +325,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// Where to cut a run behind a pixel: at an edge, so that no tile sees taps that only some of its pixels do, if that leaves parts that are worth it.
     fn end_of_part(&self, start: usize, len: usize, most: usize) -> usize {
-        let worth = most.div_ceil(2).max(LEAST);
+        let worth = blocking::least_part(most);
         if self.lanes.are_pixels() || len < start + 2 * worth {
             return len;
         }

@@ -211,8 +211,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         panel = together.end;
                         continue;
                     }
-                    let pixels_first = in_place.is_some() && self.source.image_place().is_none();
-                    let ahead = if pixels_first && panel == self.panels.start && self.lanes == Lanes::Channels {
+                    let ahead = if in_place.is_some() && panel == self.panels.start && self.lanes == Lanes::Channels {
                         Ahead::Pixels
                     } else {
                         let next = self.weights.panel_after(self.group, index, panel, &self.panels);

@@ -37,6 +37,7 @@ pub(crate) fn convolutions() -> Vec<Case> {
             conv(5, 33, [3, 4]).stride([1, 2]).padding([7, 20, 9, 5]).dilation(9),
             [1, 20, 61],
         ),
+        ("rows of padding, and none beside short rows", conv(9, 12, [3, 1]).padding([1, 0]), [1, 6, 7]),
         ("dilated beyond the input", conv(4, 4, 3).padding(12).dilation(12), [1, 7, 9]),
         ("uneven padding", conv(3, 5, [3, 2]).padding([0, 3, 2, 1]), [1, 9, 10]),
         ("stride above the kernel", conv(3, 4, 2).stride([3, 5]), [1, 17, 23]),

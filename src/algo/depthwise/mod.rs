@@ -70,6 +70,7 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
             reads_partly: false,
             skip_zeros: false,
             clipped_run: None,
+            least_part: None,
             channels: groups.len() * ins,
         };
         let source = WindowSource::new(self.sampling, image, region, wanted);
