@@ -211,7 +211,13 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         panel = together.end;
                         continue;
                     }
-                    let ahead = if in_place.is_some() && panel == self.panels.start && self.lanes == Lanes::Channels {
+                    // Whichever is more: the pixels of a channel, or the weights that they are multiplied with.
+                    let more_pixels = pixels >= self.source.channel_taps() * panels.size;
+                    let ahead = if in_place.is_some()
+                        && more_pixels
+                        && panel == self.panels.start
+                        && self.lanes == Lanes::Channels
+                    {
                         Ahead::Pixels
                     } else {
                         let next = self.weights.panel_after(self.group, index, panel, &self.panels);

@@ -5,7 +5,7 @@
 //! ```text
 //! multiply   for each tile and tap: its multiply-adds, at least their latency, at least what it loads
 //! fetch      where pixels are lanes: one for each vector that a tile sees, which its columns of taps share
-//! begin      TILE for each tile
+//! begin      what each tile takes before its first tap and after its last one
 //! pack       PACK_ROW for each row of a channel that the region sees, PACK for each vector of it
 //! gather     where pixels are gathered: GATHER for each tile and tap; where they could be and are not, what a small tile waits
 //! sample     where taps sample: WEIGH for each position, SHOW for each vector of the image around them, SAMPLE for each vector of samples
@@ -49,8 +49,6 @@ const ADD: usize = 2;
 /// Turning a vector of sums, and what is more if every lane of it is a channel.
 const TURN: usize = 4;
 const TURN_ALL: usize = 12;
-/// Beginning a register tile. Measured on layers of some microseconds with `cargo bench --bench planner`.
-const TILE: usize = 80;
 /// Copying a vector of output from working memory.
 const STAGE: usize = 16;
 /// Halves of a multiply-add that one takes where each channel is convolved for itself.
@@ -388,7 +386,7 @@ impl Demand {
         // With pixels as lanes each of them brings its own from the second-level cache.
         let fetch = if lanes.are_pixels() { runs[0] * self.vectors_seen(one, runs[1], most) } else { 0 };
         let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
-        let begun = TILE * tiles * blocks * of_pixels;
+        let begun = self.shape.begin * tiles * blocks * of_pixels;
         let multiply = self.of_seen(lanes, multiply + of_pixels * fetch) + begun;
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
         let region = multiply + of_group + pack + LOAD * taps * vectors + staged;
