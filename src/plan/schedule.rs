@@ -400,7 +400,10 @@ impl Demand {
             true => columns * pixels.div_ceil(self.shape.lanes),
             false => self.taps.packed(1, pixels).div_ceil(self.shape.lanes),
         };
-        let rest = if run % most > 0 { of_tile(run % most) } else { 0 };
+        let rest = match run % most {
+            0 => 0,
+            rest => of_tile(rest),
+        };
         self.taps.channels * rows * (run / most * of_tile(most) + rest)
     }
 
