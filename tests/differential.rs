@@ -521,8 +521,33 @@ fn depthwise_of_every_size() {
                 }
             }
             check_depthwise::<f32>(&config, [2, 7, 300]);
+            check_depthwise::<f32>(&config, [1, 8, 530]);
             check_depthwise::<f32>(&Conv2d { out_channels: 10, ..config }, [2, 14, 14]);
             check_depthwise::<f32>(&config.padding_mode(PaddingMode::Replicate), [1, 9, 14]);
+        }
+    }
+}
+
+/// Rows and columns of taps, and blocks of them that end within a row; images that are packed, read in place, and in place but for what is around it.
+#[test]
+fn few_channels_with_any_kernel() {
+    for kernel in [[1, 9], [1, 41], [9, 1], [33, 1], [4, 4], [3, 8], [9, 10], [20, 15]] {
+        let [kh, kw] = kernel;
+        for padding in [[kh / 2, kw / 2, kh / 2, kw / 2], [0; 4], [0, kw, 1, 2], [kh + 1, 0, 2, kw]] {
+            let config = Conv2d::depthwise(4, kernel).padding(padding);
+            for size in [[1, 3, 50], [1, 4, 130], [2, 11, 340], [1, 40, 17], [1, 37, 1300]] {
+                if config.output_size([size[1], size[2]]).is_ok() && (kh < 20 || size[2] < 1000 || kw == 1) {
+                    check_depthwise::<f32>(&config, size);
+                }
+            }
+            for config in [conv(8, 4, kernel).groups(4), conv(4, 8, kernel).groups(4), config.stride([1, 2])] {
+                let config = config.padding([kh, kw / 2, kh / 2, 0]);
+                check_depthwise::<f32>(&config, [1, 9, 350]);
+                check_depthwise::<f64>(&config.dilation([2, 1]), [1, 43, 60]);
+            }
+        }
+        for mode in MODES {
+            check_depthwise::<f64>(&Conv2d::depthwise(4, kernel).padding([kh / 2, 3]).padding_mode(mode), [1, 34, 333]);
         }
     }
 }

@@ -96,6 +96,7 @@ pub(crate) struct WindowSource<'a, T> {
 }
 
 /// An image in memory without gaps.
+#[derive(Clone, Copy)]
 pub(crate) struct BareImage<'a, T> {
     /// Of all channels.
     pub(crate) memory: &'a [T],
@@ -279,6 +280,20 @@ impl<'a, T: Element> WindowSource<'a, T> {
         let last = first + ((self.size[axis] - 1) * self.sampling.step[axis]) as isize;
         let before = offsets.first().is_some_and(|offset| first + offset < 0);
         before || offsets.last().is_some_and(|offset| last + offset >= size)
+    }
+
+    /// The positions of the region, along an axis, that see no padding: they follow each other.
+    pub(crate) fn unpadded(&self, axis: usize) -> Range<usize> {
+        let size = if axis == 0 { self.image.height } else { self.image.width } as isize;
+        let (first, step, count) = (self.origin[axis], self.sampling.step[axis], self.size[axis]);
+        // How many positions have a tap before input position `limit`.
+        let before = |tap: Option<&isize>, limit: isize| {
+            let distance = tap.map_or(0, |tap| limit - first - tap).max(0).unsigned_abs();
+            distance.div_ceil(step).min(count)
+        };
+        let offsets = self.offsets(axis);
+        let start = before(offsets.first(), 0);
+        start..before(offsets.last(), size).max(start)
     }
 
     /// What a strip along an axis reads.

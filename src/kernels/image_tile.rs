@@ -219,7 +219,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
                 });
             });
         }
-        if S::FREE_MASKS || across.padded {
+        if const { S::FREE_MASKS && !is_shifted(WIDTH, STEP, WIDTH / 2) } || across.padded {
             self.run_rows::<S, V, true>(simd, rows, across);
         } else {
             self.run_rows::<S, V, false>(simd, rows, across);
@@ -369,10 +369,20 @@ impl<
             // A branch for each row: without one the compiler loads all pixels before it uses any, more than there are registers.
             if let (Some(pixels), Some(others)) = (rows[0].row(INPUT), rows[1].row(INPUT)) {
                 let mut x = [[simd.splat(T::ZERO); V]; WIDTH];
+                let mut behind = simd.splat(T::ZERO);
+                if const { S::SHIFTS && C == 1 && !MASKED && is_shifted(WIDTH, STEP, WIDTH / 2) } {
+                    behind = simd.load_partial(&pixels[V * S::LANES..V * S::LANES + WIDTH - 1]);
+                }
                 unroll!(VECTOR < V, at most 2, {
                     unroll!(COLUMN < WIDTH, at most 8, {
                         let at = VECTOR * S::LANES * STEP + COLUMN;
-                        if STEP == 1 {
+                        if const { S::SHIFTS && C == 1 && !MASKED && is_shifted(WIDTH, STEP, COLUMN) } {
+                            x[COLUMN][VECTOR] = if VECTOR + 1 == V {
+                                simd.shift(x[0][VECTOR], behind, COLUMN)
+                            } else {
+                                simd.shift(x[0][VECTOR], simd.load(&pixels[at - COLUMN + S::LANES..]), COLUMN)
+                            };
+                        } else if STEP == 1 {
                             x[COLUMN][VECTOR] = match C {
                                 1 => simd.load(&pixels[at..]),
                                 _ => simd.load_halves(&pixels[at..], &others[at..]),
@@ -395,10 +405,11 @@ impl<
                     });
                     unroll!(ROW < R, at most 8, {
                         if const { is_seen(INPUT, ROW * STEP, HEIGHT) } {
-                            // With few registers a tap is read at each use.
-                            let tap = match S::REGISTERS {
-                                ..=16 => simd.splat(one.weights[INPUT - ROW * STEP][COLUMN]),
-                                _ => taps[INPUT - ROW * STEP][COLUMN],
+                            // Without registers for all taps they are read at each use.
+                            let tap = if const { S::REGISTERS <= 16 || (C == 1 && HEIGHT * WIDTH > S::REGISTERS) } {
+                                simd.splat(one.weights[INPUT - ROW * STEP][COLUMN])
+                            } else {
+                                taps[INPUT - ROW * STEP][COLUMN]
                             };
                             unroll!(VECTOR < V, at most 2, {
                                 sums[ROW][VECTOR] = simd.fma(x[COLUMN][VECTOR], tap, sums[ROW][VECTOR]);
@@ -476,6 +487,11 @@ impl<
         let mut planes = Planes::<T, HEIGHT, WIDTH, STEP, C> { view, channels, outputs };
         simd.call(Tile::<T, HEIGHT, WIDTH, STEP, C, R, V, MASKED> { planes: &mut planes, row, across });
     }
+}
+
+/// Whether the pixels under a column of taps are those under the first one, shifted.
+const fn is_shifted(width: usize, step: usize, column: usize) -> bool {
+    step == 1 && width >= 5 && column > 0 && column <= width / 2
 }
 
 /// Whether a row of input is under a kernel so high that begins at row `first`.

@@ -16,8 +16,11 @@ use core::ops::Range;
 use super::copy::store_run;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
-/// Rows of a tile.
+/// Rows of a tile, and vectors of a tile of one row.
 const ROWS: usize = 4;
+const LONG: usize = 8;
+/// Columns from which on the rows below are asked for ahead of time.
+const FAR: usize = 64;
 
 /// One output channel of a region.
 pub(crate) struct Plane<'a, 'o, T> {
@@ -25,6 +28,7 @@ pub(crate) struct Plane<'a, 'o, T> {
     pub(crate) pixels: &'a [T],
     /// Where the first pixel under each tap lies, in the order of the sum.
     pub(crate) offsets: &'a [u32],
+    pub(crate) order: Order,
     /// The taps of each block.
     pub(crate) blocks: &'a [Range<usize>],
     pub(crate) weights: &'a [T],
@@ -32,8 +36,48 @@ pub(crate) struct Plane<'a, 'o, T> {
     /// Elements from the pixels of a row of output to those of the next one.
     pub(crate) pitch: usize,
     pub(crate) output: &'o mut [T],
-    /// Rows and columns of the output, which has no gaps.
+    /// Elements from one row of it to the next.
+    pub(crate) output_pitch: usize,
+    /// Its rows and columns.
     pub(crate) size: [usize; 2],
+}
+
+/// How a tile reads pixels: no more than there are in a row of it; in whole vectors; some of those by shifts of others, under rows of taps; or each once for
+/// all rows of the tile, under columns of taps.
+const PARTLY: usize = 0;
+const WHOLE: usize = 1;
+const SHIFTED: usize = 2;
+const SHARED: usize = 3;
+
+/// Whether a vector of a [`SHIFTED`] tile is one, of so many rows and vectors: half of them are. Then shifts take as long as the loads of the other half,
+/// and both as long as the multiply-adds.
+const fn is_shifted([row, vector]: [usize; 2], [rows, vectors]: [usize; 2]) -> bool {
+    if rows > 1 { row < rows / 2 } else { vector < vectors / 2 }
+}
+
+/// How the pixels under taps lie to each other: the lengths of the runs that the taps fall into if those of each of a run lie a pixel, or a row, behind those
+/// of the one before; 1 if they fall into none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    across: usize,
+    down: usize,
+    /// Whether all are one run of neighbours.
+    is_row: bool,
+}
+
+impl Order {
+    /// That of taps whose first pixels lie there, where rows are `pitch` apart.
+    pub(crate) fn new(offsets: &[u32], pitch: usize) -> Self {
+        let [across, down] = [1, pitch].map(|distance| run_len(offsets, distance));
+        Order { across, down, is_row: across == offsets.len() }
+    }
+}
+
+fn run_len(places: &[u32], distance: usize) -> usize {
+    let follows = |pair: &[u32]| (pair[1] as usize).checked_sub(distance) == Some(pair[0] as usize);
+    let len = 1 + places.windows(2).take_while(|pair| follows(pair)).count();
+    let mut runs = places.chunks(len);
+    if runs.all(|run| run.len() == len && run.windows(2).all(follows)) { len } else { 1 }
 }
 
 impl<T: Arithmetic> Kernel<T> for Plane<'_, '_, T> {
@@ -42,14 +86,23 @@ impl<T: Arithmetic> Kernel<T> for Plane<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
         let (rows, last_tap) = (self.size[0], self.offsets.iter().copied().max().unwrap_or(0) as usize);
+        let Order { across, down, is_row } = self.order;
+        let reading = if S::SHIFTS && across > 2 {
+            SHIFTED
+        } else if down >= ROWS && self.blocks.iter().all(|block| block.len().is_multiple_of(down)) {
+            SHARED
+        } else {
+            WHOLE
+        };
         let mut row = 0;
         while row < rows {
-            if rows >= ROWS {
+            // Rows of the tile share nothing under one row of taps, and memory is read fastest row by row.
+            if rows >= ROWS && (!is_row || self.size[1] < LONG * S::LANES) {
                 // The last tile computes some rows again.
-                self.run_rows::<S, ROWS>(simd, row.min(rows - ROWS), last_tap);
+                self.run_rows::<S, ROWS>(simd, row.min(rows - ROWS), last_tap, reading);
                 row += ROWS;
             } else {
-                self.run_rows::<S, 1>(simd, row, last_tap);
+                self.run_rows::<S, 1>(simd, row, last_tap, reading);
                 row += 1;
             }
         }
@@ -58,26 +111,53 @@ impl<T: Arithmetic> Kernel<T> for Plane<'_, '_, T> {
 
 impl<T: Arithmetic> Plane<'_, '_, T> {
     #[inline(always)]
-    fn run_rows<S: Simd<T>, const R: usize>(&mut self, simd: S, row: usize, last_tap: usize) {
+    fn run_rows<S: Simd<T>, const R: usize>(&mut self, simd: S, row: usize, last_tap: usize, reading: usize) {
         let mut column = 0;
         while column < self.size[1] {
-            let two = column + S::LANES < self.size[1];
-            let vectors = if two { 2 } else { 1 };
-            // Whether there is a whole vector behind every tap.
-            let end = (row + R - 1) * self.pitch + column + last_tap + vectors * S::LANES;
-            match (two, end <= self.pixels.len()) {
-                (true, true) => self.run_tile::<S, R, 2, true>(simd, row, column),
-                (true, false) => self.run_tile::<S, R, 2, false>(simd, row, column),
-                (false, true) => self.run_tile::<S, R, 1, true>(simd, row, column),
-                (false, false) => self.run_tile::<S, R, 1, false>(simd, row, column),
+            let left = (self.size[1] - column).div_ceil(S::LANES);
+            macro_rules! tile {
+                ($vectors:expr) => {{
+                    if R > 1 && self.size[1] >= FAR {
+                        self.ask_ahead::<S, R, $vectors>(simd, row, column + last_tap);
+                    }
+                    // Whether there is a whole vector behind every tap.
+                    let end = (row + R - 1) * self.pitch + column + last_tap + $vectors * S::LANES;
+                    if end > self.pixels.len() {
+                        self.run_tile::<S, R, $vectors, PARTLY>(simd, row, column);
+                    } else if const { S::SHIFTS && R * $vectors > 2 } && reading == SHIFTED {
+                        self.run_tile::<S, R, $vectors, SHIFTED>(simd, row, column);
+                    } else if const { R > 1 } && reading == SHARED {
+                        self.run_tile::<S, R, $vectors, SHARED>(simd, row, column);
+                    } else {
+                        self.run_tile::<S, R, $vectors, WHOLE>(simd, row, column);
+                    }
+                    $vectors
+                }};
             }
+            // As many sums as the registers hold, or as a multiply-add takes to be done.
+            let vectors = match left {
+                LONG.. if const { R == 1 } => tile!(LONG),
+                3 | 5.. if const { R > 1 && S::REGISTERS > 16 } => tile!(3),
+                2.. => tile!(2),
+                _ => tile!(1),
+            };
             column += vectors * S::LANES;
         }
     }
 
-    /// Unless pixels come in `WHOLE` vectors, no more are read than there are in a row.
+    /// Asks for what the tile below will see and this one does not: too far from row to row for the machine to guess it.
     #[inline(always)]
-    fn run_tile<S: Simd<T>, const R: usize, const V: usize, const WHOLE: bool>(
+    fn ask_ahead<S: Simd<T>, const R: usize, const V: usize>(&self, simd: S, row: usize, column: usize) {
+        let below = (row + R) * self.pitch + column;
+        unroll!(ROW < R, at most 4, {
+            unroll!(VECTOR < V, at most 8, {
+                simd.prefetch(self.pixels, below + ROW * self.pitch + VECTOR * S::LANES);
+            });
+        });
+    }
+
+    #[inline(always)]
+    fn run_tile<S: Simd<T>, const R: usize, const V: usize, const READING: usize>(
         &mut self,
         simd: S,
         row: usize,
@@ -85,37 +165,132 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
     ) {
         // 32 bits: sums of such numbers cannot overflow, and one comparison is enough to check a range.
         let pitch = self.pitch as u32 as usize;
-        let pixels = &self.pixels[row * pitch + column..];
-        let len = if WHOLE { V * S::LANES } else { (self.size[1] - column).min(V * S::LANES) };
+        let len = if READING == PARTLY { (self.size[1] - column).min(V * S::LANES) } else { V * S::LANES };
+        let tile = Tile::<T, R, V, READING> { pixels: &self.pixels[row * pitch + column..], pitch, len };
+        let Order { across, down, .. } = self.order;
         let mut sums = [[simd.splat(self.bias); V]; R];
         for block in self.blocks {
             let mut part = [[simd.splat(T::ZERO); V]; R];
-            for (&offset, &weight) in self.offsets[block.clone()].iter().zip(&self.weights[block.clone()]) {
-                let pixels = &pixels[offset as usize..offset as usize + (R - 1) * pitch + len];
-                let weight = simd.splat(weight);
-                unroll!(ROW < R, at most 4, {
-                    let pixels = &pixels[ROW * pitch..][..len];
-                    unroll!(VECTOR < V, at most 2, {
-                        let x = if WHOLE {
-                            simd.load(&pixels[VECTOR * S::LANES..])
-                        } else {
-                            simd.load_partial(&pixels[VECTOR * S::LANES..len.min((VECTOR + 1) * S::LANES)])
-                        };
-                        part[ROW][VECTOR] = simd.fma(x, weight, part[ROW][VECTOR]);
-                    });
-                });
+            let (mut offsets, mut weights) = (&self.offsets[block.clone()], &self.weights[block.clone()]);
+            match READING {
+                SHIFTED => {
+                    let mut left = across - block.start % across;
+                    while let [offset, ..] = *offsets {
+                        let taps = left.min(S::LANES).min(weights.len());
+                        tile.add_row(simd, offset, &weights[..taps], &mut part);
+                        (offsets, weights) = (&offsets[taps..], &weights[taps..]);
+                        left = if left == taps { across } else { left - taps };
+                    }
+                }
+                SHARED => {
+                    for (offsets, weights) in offsets.chunks_exact(down).zip(weights.chunks_exact(down)) {
+                        tile.add_column(simd, offsets[0], weights, &mut part);
+                    }
+                }
+                _ => {
+                    for (&offset, weight) in offsets.iter().zip(weights) {
+                        tile.add_row(simd, offset, core::slice::from_ref(weight), &mut part);
+                    }
+                }
             }
             unroll!(ROW < R, at most 4, {
-                unroll!(VECTOR < V, at most 2, {
+                unroll!(VECTOR < V, at most 8, {
                     sums[ROW][VECTOR] = simd.add(sums[ROW][VECTOR], part[ROW][VECTOR]);
                 });
             });
         }
         unroll!(ROW < R, at most 4, {
-            let to = &mut self.output[(row + ROW) * self.size[1]..][..self.size[1]][column..];
-            unroll!(VECTOR < V, at most 2, {
+            let to = &mut self.output[(row + ROW) * self.output_pitch..][..self.size[1]][column..];
+            unroll!(VECTOR < V, at most 8, {
                 store_run(simd, sums[ROW][VECTOR], &mut to[VECTOR * S::LANES..]);
             });
         });
     }
+}
+
+/// `R` rows by `V` vectors of pixels.
+struct Tile<'a, T, const R: usize, const V: usize, const READING: usize> {
+    /// From its first one under the first tap on.
+    pixels: &'a [T],
+    pitch: usize,
+    /// How many are read of a row.
+    len: usize,
+}
+
+impl<T: Arithmetic, const R: usize, const V: usize, const READING: usize> Tile<'_, T, R, V, READING> {
+    /// Adds the products with some taps, each a pixel behind the one before: one, or with [`SHIFTED`] as many as a vector has lanes at most.
+    #[inline(always)]
+    fn add_row<S: Simd<T>>(&self, simd: S, offset: u32, weights: &[T], part: &mut [[S::Vector; V]; R]) {
+        let Tile { pixels, pitch, len } = *self;
+        let reach = len + weights.len() - 1;
+        let pixels = &pixels[offset as usize..][..(R - 1) * pitch + reach];
+        let mut rows = [pixels; R];
+        // What is shifted, and behind its last vector what else is seen.
+        let (mut held, mut behind) = ([[simd.splat(T::ZERO); V]; R], [simd.splat(T::ZERO); R]);
+        unroll!(ROW < R, at most 4, {
+            rows[ROW] = &pixels[ROW * pitch..][..reach];
+            if const { READING == SHIFTED && is_shifted([ROW, 0], [R, V]) } {
+                unroll!(VECTOR < V, at most 8, {
+                    held[ROW][VECTOR] = simd.load(&rows[ROW][VECTOR * S::LANES..]);
+                });
+                behind[ROW] = simd.load_partial(&rows[ROW][V * S::LANES..]);
+            }
+        });
+        unroll!(TAP < S::LANES, {
+            if const { TAP == 0 || READING == SHIFTED } && TAP < weights.len() {
+                let weight = simd.splat(weights[TAP]);
+                unroll!(ROW < R, at most 4, {
+                    unroll!(VECTOR < V, at most 8, {
+                        let from = VECTOR * S::LANES;
+                        let x = if const { READING == SHIFTED && is_shifted([ROW, VECTOR], [R, V]) } {
+                            let next = if VECTOR + 1 < V { held[ROW][(VECTOR + 1) % V] } else { behind[ROW] };
+                            simd.shift(held[ROW][VECTOR], next, TAP)
+                        } else if READING == PARTLY {
+                            simd.load_partial(&rows[ROW][from..len.min(from + S::LANES)])
+                        } else {
+                            simd.load(&rows[ROW][TAP + from..])
+                        };
+                        part[ROW][VECTOR] = simd.fma(x, weight, part[ROW][VECTOR]);
+                    });
+                });
+            }
+        });
+    }
+
+    /// Adds the products with a column of taps, as many as the [`ROWS`] of the tile at least.
+    #[inline(always)]
+    fn add_column<S: Simd<T>>(&self, simd: S, offset: u32, weights: &[T], part: &mut [[S::Vector; V]; R]) {
+        let Tile { pixels, pitch, len } = *self;
+        let mut seen = (offset as usize..).step_by(pitch).map(|row| &pixels[row..][..len]);
+        let mut next = || seen.next().expect("rows without end");
+        unroll!(LAST < ROWS - 1, at most 4, {
+            add_seen::<T, S, R, V, 0, LAST>(simd, next(), &weights[..=LAST], part);
+        });
+        for weights in weights.windows(ROWS) {
+            add_seen::<T, S, R, V, 0, { ROWS - 1 }>(simd, next(), weights, part);
+        }
+        unroll!(BEFORE < ROWS - 1, at most 4, {
+            const FIRST: usize = BEFORE + 1;
+            let weights = &weights[weights.len() - (ROWS - FIRST)..];
+            add_seen::<T, S, R, V, FIRST, { ROWS - 1 }>(simd, next(), weights, part);
+        });
+    }
+}
+
+/// Adds the products of a row of pixels with the taps under which the rows `FIRST` to `LAST` of a tile see it, the last one's first.
+#[inline(always)]
+fn add_seen<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const FIRST: usize, const LAST: usize>(
+    simd: S,
+    pixels: &[T],
+    weights: &[T],
+    part: &mut [[S::Vector; V]; R],
+) {
+    unroll!(VECTOR < V, at most 8, {
+        let x = simd.load(&pixels[VECTOR * S::LANES..]);
+        unroll!(ROW < R, at most 4, {
+            if const { FIRST <= ROW && ROW <= LAST } {
+                part[ROW][VECTOR] = simd.fma(x, simd.splat(weights[LAST - ROW]), part[ROW][VECTOR]);
+            }
+        });
+    });
 }

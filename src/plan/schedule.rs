@@ -51,7 +51,9 @@ const TURN: usize = 4;
 const TURN_ALL: usize = 12;
 /// Copying a vector of output from working memory.
 const STAGE: usize = 16;
-/// Halves of a multiply-add that one takes where each channel is convolved for itself.
+/// Halves of a multiply-add that one takes where each channel is convolved for itself, with vectors of 64 bytes and with others. Measured, against Fourier
+/// transforms, with kernels from 5x5 to 41x41 on images of 14x14 to 1024 x 1024.
+const PLANE_WIDE: usize = 4;
 const PLANE: usize = 5;
 /// Multiply-adds below which a hand-over to another thread costs more than it gains.
 const SERIAL_MACS: u64 = 200_000;
@@ -191,7 +193,8 @@ impl Demand {
 
     /// What work that is bound by memory costs with one thread.
     pub(crate) fn plane_cost(&self) -> usize {
-        (self.macs / self.shape.lanes as u64) as usize * PLANE / 2
+        let halves = if self.shape.lanes * self.element_bytes < 64 { PLANE } else { PLANE_WIDE };
+        (self.macs / self.shape.lanes as u64) as usize * halves / 2
     }
 
     fn cheapest(&self, threads: usize) -> (usize, Cut) {

@@ -57,6 +57,9 @@ pub trait Simd<T: Copy>: Copy {
     const TILE_ROWS: usize;
     /// Whether the two halves of a vector can be told apart: if not, the operations that do so must not be asked for.
     const HALVES: bool = false;
+    /// Whether it pays to shift vectors instead of loading others that begin a few elements later: where most loads take two cache lines, and take longer
+    /// than a multiply-add.
+    const SHIFTS: bool = false;
     /// A vector.
     type Vector: Copy;
     /// A choice of lanes.
@@ -108,6 +111,11 @@ pub trait Simd<T: Copy>: Copy {
     #[inline(always)]
     fn store_halves(self, _vector: Self::Vector, _a: &mut [T], _b: &mut [T]) {
         unreachable!("no halves")
+    }
+    /// As many lanes of two vectors, side by side, as there are in one, from lane `first` of the first one on; only with [`SHIFTS`](Self::SHIFTS).
+    #[inline(always)]
+    fn shift(self, _a: Self::Vector, _b: Self::Vector, _first: usize) -> Self::Vector {
+        unreachable!("no shifts")
     }
     /// Asks for the cache line at an index of a slice to be brought into the second-level cache. The index may lie behind the end.
     fn prefetch(self, slice: &[T], index: usize);
@@ -286,7 +294,8 @@ macro_rules! vectors {
         mask $mask:expr, keep $keep:expr, compress $compress:expr,
         zip $zip_all:expr, unzip $unzip:expr, zip_groups $zip:expr, split_groups $split:expr, prefetch $prefetch:expr,
         add $add:expr, fma $fma:expr
-        $(, load_halves $load_halves:expr, splat_halves $splat_halves:expr, store_halves $store_halves:expr)? $(,)?
+        $(, load_halves $load_halves:expr, splat_halves $splat_halves:expr, store_halves $store_halves:expr,
+        shift $shift:expr)? $(,)?
     ) => {
         impl $crate::simd::Simd<$element> for $token {
             const LANES: usize = $lanes;
@@ -334,6 +343,8 @@ macro_rules! vectors {
                 const HALVES: bool = true;
                 vectors!(@op $features, $load_halves, load_halves(a: &[$element], b: &[$element]) -> $vector);
                 vectors!(@op $features, $splat_halves, splat_halves(a: $element, b: $element) -> $vector);
+                const SHIFTS: bool = true;
+                vectors!(@op $features, $shift, shift(a: $vector, b: $vector, first: usize) -> $vector);
                 vectors!(@op $features, $store_halves, store_halves(vector: $vector, a: &mut [$element], b: &mut [$element]) -> ());
             )?
         }

@@ -68,6 +68,7 @@ pub(crate) fn convolutions() -> Vec<Case> {
         ("depthwise of several blocks", Conv2d::depthwise(3, [17, 31]).padding([8, 15]), [1, 20, 45]),
         ("few channels", conv(2, 2, 3).padding(1), [2, 20, 37]),
         ("gray", conv(3, 1, [5, 3]).padding([2, 1]), [1, 20, 37]),
+        ("a wide image, packed around its middle", conv(2, 2, [3, 4]).padding([1, 2]).groups(2), [1, 6, 340]),
         ("gray, read in place to its end", conv(3, 1, [4, 3]), [2, 9, 31]),
         ("one output row read in place to its end", conv(2, 1, [4, 2]).stride([1, 3]), [2, 4, 100]),
         ("one pixel of one channel", conv(1, 1, 1), [3, 1, 1]),

@@ -13,10 +13,10 @@ use crate::algo::image::{BareImage, Sampling, Wanted, WindowSource};
 use crate::algo::window::Window;
 use crate::algo::{Extent, Region, Stage};
 use crate::element::Element;
-use crate::gemm::Source;
 use crate::gemm::blocking::TileShape;
+use crate::gemm::{Layouts, Source};
 use crate::kernels::image_tile::ImagePlanes;
-use crate::kernels::planes::Plane;
+use crate::kernels::planes::{Order, Plane};
 use crate::kernels::small_image::{self, SmallPlanes};
 use crate::scratch::Scratch;
 use crate::simd::{Isa, Kernel, Simd};
@@ -26,6 +26,16 @@ const PACKED_BYTES: usize = 16 << 10;
 
 /// Bytes of output that are made before an activation is applied to them.
 const ACTIVATED_BYTES: usize = 32 << 10;
+
+/// Columns from which on what sees no padding is read where it lies and only what is around it is copied; with one column of taps, of which copies serve
+/// more rows, this many times as many. Measured with `cargo bench --bench layers` on images in and beyond the caches: 1.0 to 1.3, and 1.1 to 1.9 times as
+/// fast; half as fast with 56 columns.
+const FRAMED: usize = 320;
+const OF_COLUMN: usize = 4;
+
+/// Columns from which on rows of taps of known size, too, are left to the kernel for any: it works on one row after the other. Measured with
+/// `cargo bench --bench layers`: 1.0 to 1.2 times as fast with 512 columns, 1.2 to 1.5 with more.
+const LONG: usize = 512;
 
 /// What such a convolution keeps from call to call.
 #[derive(Clone, Debug)]
@@ -64,26 +74,17 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
         let [ins, outs] = self.weights.group;
         let groups = region.channels.start / outs..region.channels.end.div_ceil(outs);
         let image = input.slice_axis_move(Axis(0), Slice::from(groups.start * ins..groups.end * ins));
-        let wanted = Wanted {
-            pixel_step: 1,
-            vector: 1,
-            reads_partly: false,
-            skip_zeros: false,
-            clipped_run: None,
-            least_part: None,
-            channels: groups.len() * ins,
-        };
-        let source = WindowSource::new(self.sampling, image, region, wanted);
         let size = [region.rows.len(), region.columns.len()];
-        let offsets = scratch.layouts.offsets_of(&source, ins);
         let (staged, packed) = scratch.elements.split_at_mut(size[0] * size[1]);
-        let mut job = Job { stage: self, source: &source, offsets, size, first: region.channels.start, packed };
+        let way = self.way(image, region, scratch.layouts);
+        let mut job = Job { stage: self, image, region, way, packed };
         if let Some(output) = output.as_slice_mut() {
-            // What is not packed need not stay in cache, but for an activation.
-            let together = match (job.bare(), self.activation) {
-                (None, _) => job.packed.len() / (ins * source.distance()),
-                (Some(_), Activation::None) => usize::MAX,
-                (Some(_), _) => ACTIVATED_BYTES / size_of::<T>() / (outs * size[0] * size[1]),
+            let together = match (&job.way, self.activation) {
+                (Way::Whole { source, .. }, _) => job.packed.len() / (ins * source.distance()),
+                (Way::Framed { .. }, _) => 1,
+                // What is not packed need not stay in cache, but for an activation.
+                (Way::Known(_), Activation::None) => usize::MAX,
+                (Way::Known(_), _) => ACTIVATED_BYTES / size_of::<T>() / (outs * size[0] * size[1]),
             };
             let per_batch = together.clamp(1, groups.len()) * outs;
             let pixels = size[0] * size[1];
@@ -107,42 +108,140 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
     }
 }
 
+/// How a region is computed.
+enum Way<'s, T> {
+    /// From the image as it is, with a kernel of known size.
+    Known(BareImage<'s, T>),
+    /// All of it in one way: packed, or read where it lies if no pixel sees padding.
+    Whole {
+        source: WindowSource<'s, T>,
+        /// Where the first pixel under each tap of a group lies.
+        offsets: &'s [u32],
+        order: Order,
+    },
+    /// In parts of which the first, by far the largest, sees no padding and is read where it lies. The others are above, below, to the left and to the right.
+    Framed { parts: [Region; 5], layouts: &'s mut Layouts },
+}
+
+impl<T: Element> Depthwise<'_, T> {
+    fn way<'s>(&'s self, image: ArrayView3<'s, T>, region: &Region, layouts: &'s mut Layouts) -> Way<'s, T> {
+        let source = self.source(image, region);
+        if let Some(bare) = self.bare(&source, region.columns.len()) {
+            return Way::Known(bare);
+        }
+        let parts = if source.in_place(0).is_some() { None } else { self.frame(image, region, &source) };
+        match parts {
+            Some(parts) => Way::Framed { parts, layouts },
+            None => {
+                let offsets = layouts.offsets_of(&source, self.weights.group[0]);
+                Way::Whole { order: Order::new(offsets, source.pitch()), offsets, source }
+            }
+        }
+    }
+
+    /// What a region, or a part of one, sees of the image of its channels.
+    fn source<'s>(&'s self, image: ArrayView3<'s, T>, region: &Region) -> WindowSource<'s, T> {
+        let wanted = Wanted {
+            pixel_step: 1,
+            vector: 1,
+            reads_partly: false,
+            skip_zeros: false,
+            clipped_run: None,
+            least_part: None,
+            channels: image.len_of(Axis(0)),
+        };
+        WindowSource::new(self.sampling, image, region, wanted)
+    }
+
+    /// The image, where there is a kernel that reads it as it is.
+    fn bare<'s>(&self, source: &WindowSource<'s, T>, columns: usize) -> Option<BareImage<'s, T>> {
+        let Weights { window, group, isa, skip_zeros, .. } = self.weights;
+        let known = is_known(window.kernel(), self.sampling.step) && (window.rows.len() > 1 || columns < LONG);
+        let dense = [window.row_step(), window.column_step()] == [1, 1];
+        let vectors = TileShape::of::<T>(*isa).channel_tiles;
+        if known && dense && group[0] == 1 && vectors { source.bare(*skip_zeros) } else { None }
+    }
+
+    /// The parts of a region: see [`Way::Framed`]. None where copying all is better.
+    fn frame(&self, image: ArrayView3<'_, T>, region: &Region, source: &WindowSource<'_, T>) -> Option<[Region; 5]> {
+        let Region { rows, columns, .. } = region;
+        let least = if self.weights.window.columns.len() == 1 { OF_COLUMN * FRAMED } else { FRAMED };
+        if columns.len() < least {
+            return None;
+        }
+        let lanes = TileShape::of::<T>(self.weights.isa).lanes;
+        let [inner_rows, unpadded] = [0, 1].map(|axis| source.unpadded(axis));
+        let start = unpadded.start.next_multiple_of(lanes);
+        let inner = start..start + unpadded.end.saturating_sub(start) / lanes * lanes;
+        let part = |of_rows: Range<usize>, of_columns: Range<usize>| Region {
+            rows: rows.start + of_rows.start..rows.start + of_rows.end,
+            columns: columns.start + of_columns.start..columns.start + of_columns.end,
+            ..region.clone()
+        };
+        let parts = [
+            part(inner_rows.clone(), inner.clone()),
+            part(0..inner_rows.start, 0..columns.len()),
+            part(inner_rows.end..rows.len(), 0..columns.len()),
+            part(inner_rows.clone(), 0..inner.start),
+            part(inner_rows.clone(), inner.end..columns.len()),
+        ];
+        let [inner, ..] = &parts;
+        (inner.extent().pixels() > 0 && self.source(image, inner).in_place(0).is_some()).then_some(parts)
+    }
+}
+
 /// A region.
 struct Job<'s, 'a, T> {
     stage: &'s Depthwise<'a, T>,
-    source: &'s WindowSource<'a, T>,
-    /// Where the first pixel under each tap of a group lies.
-    offsets: &'s [u32],
-    /// Rows and columns.
-    size: [usize; 2],
-    /// Its first channel.
-    first: usize,
+    /// All channels that it sees.
+    image: ArrayView3<'s, T>,
+    region: &'s Region,
+    way: Way<'s, T>,
     packed: &'s mut [T],
 }
 
-impl<'a, T: Element> Job<'_, 'a, T> {
-    /// The image, where there is a kernel that reads it as it is.
-    fn bare(&self) -> Option<BareImage<'a, T>> {
-        let Depthwise { weights, sampling, .. } = self.stage;
-        let Weights { window, group, isa, .. } = weights;
-        let known = is_known(window.kernel(), sampling.step);
-        let dense = [window.row_step(), window.column_step()] == [1, 1];
-        let vectors = TileShape::of::<T>(*isa).channel_tiles;
-        let image = || self.source.bare(weights.skip_zeros);
-        if known && dense && group[0] == 1 && vectors { image() } else { None }
-    }
-
+impl<T: Element> Job<'_, '_, T> {
     /// Computes some output channels: whole groups, or one channel after the other. `output` has their planes, one behind the other.
     fn run(&mut self, channels: Range<usize>, output: &mut [T]) {
-        let Depthwise { weights, activation, sampling } = self.stage;
-        let pixels = self.size[0] * self.size[1];
-        let bare = self.bare();
-        let planes = Planes { job: self, channels: channels.clone(), output };
-        match bare {
-            Some(bare) => run_known(weights.window.kernel(), sampling.step, planes, bare),
-            None => T::launch(weights.isa, planes),
+        let Job { stage, image, region, ref mut way, ref mut packed } = *self;
+        let Depthwise { weights, activation, sampling } = stage;
+        let (first, size) = (region.channels.start, [region.rows.len(), region.columns.len()]);
+        match way {
+            Way::Known(bare) => {
+                let bare = Bare { stage, size, first, channels: channels.clone(), output, bare: *bare };
+                run_known(weights.window.kernel(), sampling.step, bare);
+            }
+            &mut Way::Whole { ref source, offsets, order } => {
+                // What a group's first channel sees is there for the others.
+                let packs = channels.start.is_multiple_of(weights.group[1]) || channels.start == first;
+                let (channels, pitch) = (channels.clone(), [size[0] * size[1], size[1]]);
+                let planes =
+                    Planes { weights, source, offsets, order, packed, packs, first, channels, output, pitch, size };
+                T::launch(weights.isa, planes);
+            }
+            Way::Framed { parts, layouts } => {
+                for part in parts.iter().filter(|part| part.extent().pixels() > 0) {
+                    let source = &stage.source(image, part);
+                    let offsets = layouts.offsets_of(source, weights.group[0]);
+                    let place = [part.rows.start - region.rows.start, part.columns.start - region.columns.start];
+                    let planes = Planes {
+                        weights,
+                        source,
+                        offsets,
+                        order: Order::new(offsets, source.pitch()),
+                        packed,
+                        packs: true,
+                        first,
+                        channels: channels.clone(),
+                        output: &mut output[place[0] * size[1] + place[1]..],
+                        pitch: [size[0] * size[1], size[1]],
+                        size: [part.rows.len(), part.columns.len()],
+                    };
+                    T::launch(weights.isa, planes);
+                }
+            }
         }
-        activation.apply_to(weights.isa, output, pixels, channels.start);
+        activation.apply_to(weights.isa, output, size[0] * size[1], channels.start);
     }
 }
 
@@ -153,12 +252,10 @@ macro_rules! known {
             matches!((kernel, step), $(([$height, $width], [$step, $step]))|*)
         }
 
-        fn run_known<'a, T: Element>(kernel: [usize; 2], step: [usize; 2], planes: Planes<'_, '_, 'a, T>, bare: BareImage<'a, T>) {
-            let isa = planes.job.stage.weights.isa;
+        fn run_known<T: Element>(kernel: [usize; 2], step: [usize; 2], bare: Bare<'_, '_, T>) {
+            let isa = bare.stage.weights.isa;
             match (kernel, step) {
-                $(([$height, $width], [$step, $step]) => {
-                    T::launch(isa, Bare::<T, $height, $width, $step> { planes, bare });
-                })*
+                $(([$height, $width], [$step, $step]) => T::launch(isa, Known::<T, $height, $width, $step>(bare)),)*
                 _ => unreachable!("no kernel of size {kernel:?} and step {step:?} reads images as they are"),
             }
         }
@@ -166,21 +263,23 @@ macro_rules! known {
 }
 known!(3 x 3 step 1, 3 x 3 step 2, 5 x 5 step 1, 5 x 5 step 2, 7 x 7 step 1, 1 x 3 step 1, 3 x 1 step 1, 1 x 5 step 1, 5 x 1 step 1);
 
-/// Some output channels, from packed input channels if need be.
-struct Planes<'j, 's, 'a, T> {
-    job: &'j mut Job<'s, 'a, T>,
+/// Some output channels, from the image as it is.
+struct Bare<'j, 'i, T> {
+    stage: &'j Depthwise<'j, T>,
+    /// Rows and columns of the output.
+    size: [usize; 2],
+    /// The first channel of those that are seen.
+    first: usize,
     channels: Range<usize>,
     output: &'j mut [T],
+    bare: BareImage<'i, T>,
 }
 
-/// The same with a kernel of known size, from the image as it is.
-struct Bare<'j, 's, 'a, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> {
-    planes: Planes<'j, 's, 'a, T>,
-    bare: BareImage<'a, T>,
-}
+/// The same with a kernel of known size.
+struct Known<'j, 'i, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize>(Bare<'j, 'i, T>);
 
 impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Kernel<T>
-    for Bare<'_, '_, '_, T, HEIGHT, WIDTH, STEP>
+    for Known<'_, '_, T, HEIGHT, WIDTH, STEP>
 {
     type Output = ();
 
@@ -189,25 +288,25 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
         if const { !S::CHANNEL_TILES } {
             unreachable!("nine types without vectors are too many to compile all of these kernels for");
         }
-        let Bare { planes: Planes { job: Job { stage, size, first, .. }, channels, output }, bare } = self;
+        let Known(Bare { stage, size, first, channels, output, bare }) = self;
         let weights = stage.weights;
         let planes = ImagePlanes::<T, HEIGHT, WIDTH, STEP> {
             memory: bare.memory,
-            start: (channels.start / weights.group[1] - *first / weights.group[1]) * bare.size[0] * bare.size[1],
+            start: (channels.start / weights.group[1] - first / weights.group[1]) * bare.size[0] * bare.size[1],
             multiplier: weights.group[1],
             image: bare.size,
             origin: bare.origin,
             weights: &weights.taps[channels.start * HEIGHT * WIDTH..channels.end * HEIGHT * WIDTH],
             bias: weights.bias.as_ref().map(|bias| &bias[channels]),
             output,
-            size: *size,
+            size,
         };
         // Lines of taps have little to gain from copies, and with wide kernels copies see too much padding: 28x28 and smaller images with 7x7 taps are
         // 1.6 to 2 times as fast without. Where vectors have halves, rows of all lengths fill them without copies.
         if const { HEIGHT == 1 || WIDTH == 1 || WIDTH > 5 || S::HALVES } {
             return planes.run(simd);
         }
-        match small_image::pitch([HEIGHT, WIDTH], STEP, bare.size, bare.origin, *size) {
+        match small_image::pitch([HEIGHT, WIDTH], STEP, bare.size, bare.origin, size) {
             Some(8) => simd.call(SmallPlanes::<T, HEIGHT, WIDTH, STEP, 8> { planes }),
             Some(16) => simd.call(SmallPlanes::<T, HEIGHT, WIDTH, STEP, 16> { planes }),
             Some(32) => simd.call(SmallPlanes::<T, HEIGHT, WIDTH, STEP, 32> { planes }),
@@ -216,38 +315,58 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
     }
 }
 
-impl<T: Element> Kernel<T> for Planes<'_, '_, '_, T> {
+/// Some output channels with any kernel, from packed input channels if need be.
+struct Planes<'j, 'i, T> {
+    weights: &'j Weights<T>,
+    source: &'j WindowSource<'i, T>,
+    /// Where the first pixel under each tap of a group lies.
+    offsets: &'j [u32],
+    order: Order,
+    packed: &'j mut [T],
+    /// Whether what they see is to be packed: else it has been for the channel before.
+    packs: bool,
+    /// The first channel of those that are seen.
+    first: usize,
+    channels: Range<usize>,
+    output: &'j mut [T],
+    /// Elements from one channel of the output, and from one row of it, to the next.
+    pitch: [usize; 2],
+    /// Rows and columns that are computed.
+    size: [usize; 2],
+}
+
+impl<T: Element> Kernel<T> for Planes<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Planes { job, channels, output } = self;
-        let Job { stage: Depthwise { weights, .. }, source, offsets, size, first, packed } = job;
+        let Planes { weights, source, offsets, order, packed, packs, first, channels, output, pitch, size } = self;
         let [ins, outs] = weights.group;
-        let (window, pixels) = (&weights.window, size[0] * size[1]);
+        let window = &weights.window;
         let groups = channels.start / outs..channels.end.div_ceil(outs);
-        let ahead = (groups.start - *first / outs) * ins;
+        let ahead = (groups.start - first / outs) * ins;
         let memory = match source.in_place(ahead) {
             Some(memory) => memory,
             None => {
-                // What a group's first channel sees is there for the others.
-                if channels.start.is_multiple_of(outs) || channels.start == *first {
+                if packs {
                     source.pack(simd, ahead * window.len()..(ahead + groups.len() * ins) * window.len(), packed);
                 }
-                &**packed
+                &*packed
             }
         };
-        for (channel, output) in channels.zip(output.chunks_exact_mut(pixels)) {
+        for (channel, output) in channels.zip(output.chunks_mut(pitch[0])) {
             let per_channel = ins * window.len();
             simd.call(Plane {
                 pixels: &memory[(channel / outs - groups.start) * ins * source.distance()..],
                 offsets,
+                order,
                 blocks: window.blocks(),
                 weights: &weights.taps[channel * per_channel..][..per_channel],
                 bias: weights.bias.as_ref().map_or(T::ZERO, |bias| bias[channel]),
                 pitch: source.pitch(),
                 output,
-                size: *size,
+                output_pitch: pitch[1],
+                size,
             });
         }
     }
