@@ -1,4 +1,4 @@
-//! Direct convolution of single output channels with any kernel: a few rows by one or two vectors of pixels.
+//! Direct convolution of single output channels with any kernel: a few rows by a few vectors of pixels.
 //!
 //! ```text
 //! for block of taps:                    # 256: one partial sum
@@ -8,8 +8,10 @@
 //! output[r] = sum[r]
 //! ```
 //!
-//! A row of input is loaded again for each row of taps that sees it. To load it once, and add it to all rows of output that see it, takes another set of
-//! registers at the first and last rows of taps: it was slower for every size of kernel that is not known to the compiler.
+//! A multiply-add needs a vector of pixels, and most begin within a cache line and end in the next one: with vectors of a line each, loading takes twice as
+//! long as the multiply-add. So the pixels under neighbours of a row of taps are shifts of those under the first one, in half of the vectors; and under a
+//! column of taps, a row of pixels is loaded once for all rows of output that see it. To do that under other kernels takes another set of registers at the
+//! first and last rows of taps: it was slower for every size of kernel that is not known to the compiler.
 
 use core::ops::Range;
 
@@ -288,9 +290,14 @@ fn add_seen<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const FIR
     unroll!(VECTOR < V, at most 8, {
         let x = simd.load(&pixels[VECTOR * S::LANES..]);
         unroll!(ROW < R, at most 4, {
-            if const { FIRST <= ROW && ROW <= LAST } {
+            if const { is_within(ROW, [FIRST, LAST]) } {
                 part[ROW][VECTOR] = simd.fma(x, simd.splat(weights[LAST - ROW]), part[ROW][VECTOR]);
             }
         });
     });
+}
+
+/// Whether a row is one of those from the first to the last.
+const fn is_within(row: usize, [first, last]: [usize; 2]) -> bool {
+    first <= row && row <= last
 }

@@ -2,7 +2,8 @@
 //!
 //! Such work is bound by memory. Kernels of some sizes read the image as it is ([`image_tile`](crate::kernels::image_tile)), or copies of small
 //! channels ([`small_image`]). For any other, what a region's windows see of a channel is copied into the first-level cache, padding included, or read
-//! where it lies if no pixel sees padding; then every output channel of the group is made of it ([`planes`](crate::kernels::planes)).
+//! where it lies if no pixel sees padding, or, in wide images, for those pixels that do not; then every output channel of the group is made of it
+//! ([`planes`](crate::kernels::planes)).
 
 use core::ops::Range;
 
