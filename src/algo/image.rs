@@ -275,25 +275,20 @@ impl<'a, T: Element> WindowSource<'a, T> {
 
     /// Whether some pixels see padding along an axis.
     fn touches_padding(&self, axis: usize) -> bool {
-        let size = if axis == 0 { self.image.height } else { self.image.width } as isize;
-        let (first, offsets) = (self.origin[axis], self.offsets(axis));
-        let last = first + ((self.size[axis] - 1) * self.sampling.step[axis]) as isize;
-        let before = offsets.first().is_some_and(|offset| first + offset < 0);
-        before || offsets.last().is_some_and(|offset| last + offset >= size)
+        self.unpadded(axis) != (0..self.size[axis])
     }
 
     /// The positions of the region, along an axis, that see no padding: they follow each other.
     pub(crate) fn unpadded(&self, axis: usize) -> Range<usize> {
         let size = if axis == 0 { self.image.height } else { self.image.width } as isize;
         let (first, step, count) = (self.origin[axis], self.sampling.step[axis], self.size[axis]);
-        // How many positions have a tap before input position `limit`.
-        let before = |tap: Option<&isize>, limit: isize| {
-            let distance = tap.map_or(0, |tap| limit - first - tap).max(0).unsigned_abs();
-            distance.div_ceil(step).min(count)
+        let [Some(first_tap), Some(last_tap)] = [self.offsets(axis).first(), self.offsets(axis).last()] else {
+            return 0..count;
         };
-        let offsets = self.offsets(axis);
-        let start = before(offsets.first(), 0);
-        start..before(offsets.last(), size).max(start)
+        // How many positions have a tap before input position `limit`.
+        let before = |tap: isize, limit: isize| (limit - first - tap).max(0).unsigned_abs().div_ceil(step).min(count);
+        let start = before(*first_tap, 0);
+        start..before(*last_tap, size).max(start)
     }
 
     /// What a strip along an axis reads.
