@@ -18,9 +18,6 @@ use crate::scratch::Workspace;
 use crate::simd::Isa;
 use crate::tensors::InvertedResidualWeights;
 
-/// Elements between the steps that a thread holds at a time; more where a few rows have more.
-const HELD: usize = 192 << 10;
-
 /// An inverted residual block: pointwise, depthwise, pointwise, and maybe the input added (Sandler et al., "MobileNetV2", 2018).
 ///
 /// ```text
@@ -195,9 +192,10 @@ impl<T: Element> Operation<T> for InvertedResidualLayer<T> {
         let depthwise = Problem { in_channels: hidden, out_channels: hidden, groups: hidden, ..*problem };
         let macs =
             problem.convolution_macs(&self.depthwise.0).saturating_add(problem.convolution_macs(&self.project.0));
-        let held = hidden * (1 + problem.stride[0] * problem.stride[1]);
+        // Of the mean of both tensors.
+        let of_pixel = hidden * (1 + problem.stride[0] * problem.stride[1]) / 2;
         let (schedule, band) = demand::<T>(&self.project.0, &project, self.isa, [1, 1], macs)
-            .schedule_bands(HELD / held, parallel::threads());
+            .schedule_bands(of_pixel, parallel::threads());
         let sizes = Sizes { depthwise, project, band };
         let begins = problem.pads.begins().map(|pad| -(pad as isize));
         let stage = match &self.expand {

@@ -17,9 +17,6 @@ use crate::scratch::Workspace;
 use crate::simd::Isa;
 use crate::tensors::{DepthwiseSeparableWeights, SpatiallySeparableWeights};
 
-/// Elements between the two steps that a thread holds at a time; a few more where one pixel has more channels.
-const HELD: usize = 64 << 10;
-
 /// Two convolutions, the second without padding.
 #[derive(Clone, Debug)]
 struct Pair<T> {
@@ -42,8 +39,8 @@ impl<T: Element> Pair<T> {
         workspace: &mut Workspace<T>,
     ) {
         let demand = demand::<T>(config, &second, self.isa, [1, 1], macs);
-        let held = self.middle * second.stride[0] * second.stride[1];
-        let (schedule, band) = demand.schedule_bands(HELD / held, parallel::threads());
+        let of_pixel = self.middle * second.stride[0] * second.stride[1];
+        let (schedule, band) = demand.schedule_bands(of_pixel, parallel::threads());
         let chain = Chain {
             first: self.first.stage(&first, &self.between, Lanes::Pixels),
             second: |origin| self.second.stage_at(&second, origin, &self.activation, schedule.lanes),
