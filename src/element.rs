@@ -4,6 +4,7 @@ use core::fmt::Debug;
 
 use num_traits::{One, Zero};
 
+use crate::curves;
 use crate::fourier::Fourier;
 use crate::ops::{Engine, FloatEngine};
 use crate::simd::{Arithmetic, Isa, Kernel, Scalar, launch_on_all};
@@ -34,6 +35,8 @@ pub trait Kernels: Arithmetic {
     const FLOATING: bool;
     /// The type's name.
     const NAME: &'static str;
+    /// What no value is above.
+    const MOST: Self;
 
     /// Neither NaN nor infinite.
     fn finite(self) -> bool;
@@ -66,6 +69,22 @@ pub enum Curve {
     Sigmoid,
     /// `tanh(x)`.
     Tanh,
+}
+
+/// The comparisons of [`Arithmetic`].
+macro_rules! within {
+    () => {
+        #[inline(always)]
+        fn within(self, min: Self, max: Self) -> Self {
+            if self < min {
+                min
+            } else if self > max {
+                max
+            } else {
+                self
+            }
+        }
+    };
 }
 
 /// What `as` does, of the methods of [`Kernels`].
@@ -117,11 +136,14 @@ macro_rules! float {
             fn minus(self) -> Self {
                 -self
             }
+
+            within!();
         }
 
         impl Kernels for $type {
             const FLOATING: bool = true;
             const NAME: &'static str = stringify!($type);
+            const MOST: Self = $type::INFINITY;
 
             #[inline(always)]
             fn finite(self) -> bool {
@@ -135,6 +157,7 @@ macro_rules! float {
                 self == 0.0 && self.is_sign_negative()
             }
 
+            #[inline(always)]
             fn curve(self, curve: Curve) -> Self {
                 // √(2/π)
                 const SLOPE: $type = 0.797_884_560_802_865_4_f64 as $type;
@@ -162,8 +185,8 @@ macro_rules! float {
     };
 }
 
-float!(f32, libm::expf, libm::tanhf, libm::erff);
-float!(f64, libm::exp, libm::tanh, libm::erf);
+float!(f32, curves::single::exp, curves::single::tanh, curves::erf);
+float!(f64, curves::double::exp, curves::double::tanh, libm::erf);
 
 macro_rules! integers {
     ($($type:ident)*) => {$(
@@ -186,11 +209,14 @@ macro_rules! integers {
             fn minus(self) -> Self {
                 self.wrapping_neg()
             }
+
+            within!();
         }
 
         impl Kernels for $type {
             const FLOATING: bool = false;
             const NAME: &'static str = stringify!($type);
+            const MOST: Self = $type::MAX;
 
             #[inline(always)]
             fn finite(self) -> bool {

@@ -6,6 +6,7 @@ mod algo;
 mod algorithm;
 mod aligned;
 mod config;
+mod curves;
 mod element;
 mod error;
 mod fourier;

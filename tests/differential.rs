@@ -485,6 +485,37 @@ fn activations_are_those_of_the_plain_result() {
     }
 }
 
+fn check_limits<T: TestElement>(limits: [f64; 2]) {
+    let few = [([3, 3], 1), ([3, 3], 2), ([5, 5], 1), ([7, 7], 1), ([3, 1], 1), ([9, 9], 1), ([1, 11], 1), ([2, 4], 3)];
+    let few = few.map(|(kernel, stride)| Conv2d::depthwise(6, kernel).stride(stride).padding([1, 2]));
+    let few = few.into_iter().flat_map(|config| [[1, 9, 12], [1, 7, 7], [2, 11, 70]].map(|size| ("few", config, size)));
+    let wide = ("framed", Conv2d::depthwise(2, [3, 5]).padding([1, 2]).dilation(2), [1, 9, 400]);
+    let pixel = ("one pixel", Conv2d::new(300, 150, 1), [1, 1, 1]);
+    for (name, config, [n, h, w]) in convolutions().into_iter().chain(few).chain([wide, pixel]) {
+        let (mut input, weight, bias) = tensors::<T>(12, &config, [n, h, w]);
+        if let Some(first) = input.first_mut() {
+            *first = T::of(f64::NAN);
+        }
+        let plain = reference::conv2d(&config, &input, &weight, bias.as_deref()).expect(name);
+        let [min, max] = limits.map(T::of);
+        for activation in [Activation::Relu, Activation::Clamp { min, max }] {
+            let want = plain.mapv(|x| activation.apply(x, 0));
+            for isa in isas() {
+                let options = options(isa).activation(activation.clone());
+                let layer = Conv2dLayer::with_options(&config, &weight, bias.as_deref(), options).expect(name);
+                assert_same(&layer.run(&input).expect(name), &want, &(name, config, &activation, isa));
+            }
+        }
+    }
+}
+
+#[test]
+fn limits_are_kept_by_every_kernel() {
+    check_limits::<f32>([-0.5, 0.25]);
+    check_limits::<f64>([-0.5, 0.25]);
+    check_limits::<i32>([-3.0, 7.0]);
+}
+
 fn check_depthwise<T: TestElement + Float>(config: &Conv2d, [n, h, w]: [usize; 3]) {
     let mut random = Random::new(14);
     let mut input = random.array4::<T>([n, config.in_channels, h, w]);

@@ -172,7 +172,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
     }
 
     fn gemm(&self, panels: Range<usize>, channels: Range<usize>) -> Gemm<'a, T, P> {
-        let Product { weights, lanes, .. } = self.product;
+        let Product { weights, activation, lanes, .. } = self.product;
         Gemm {
             isa: weights.isa,
             lanes,
@@ -181,18 +181,20 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
             panels,
             source: self.source,
             bias: weights.bias_of(channels),
+            limits: activation.limits(),
         }
     }
 
     fn run_in_place(&self, mut rows: DirectRows<'_, T>, scratch: Scratch<'_, T>) {
         let memory = self.memory(self.channels.len(), rows.pixels(), scratch);
         self.gemm(self.panels(), self.channels.clone()).run(&mut rows, memory);
-        rows.activate(self.product.weights.isa, self.product.activation, self.channels.start);
+        rows.activate(self.product.weights.isa, self.product.activation.rest(), self.channels.start);
     }
 
     /// For outputs whose pixels are not in one run of memory: computes rows in working memory and copies them out.
     fn run_staged(&self, output: ArrayViewMut3<'_, T>, mut scratch: Scratch<'_, T>) {
         let Product { weights, activation, lanes, woven } = self.product;
+        let activation = activation.rest();
         let (panels, size) = (weights.packed.panels(), self.size);
         let pixels = size[0] * size[1];
         let (memory, mut scratch) = scratch.split(self.product.staged_len(self.channels.len(), pixels));

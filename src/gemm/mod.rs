@@ -127,6 +127,8 @@ pub(crate) struct Gemm<'a, T, P> {
     pub(crate) source: &'a P,
     /// One number for each row of those panels, or none.
     pub(crate) bias: Option<&'a [T]>,
+    /// What the outputs are kept within.
+    pub(crate) limits: Option<[T; 2]>,
 }
 
 impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
@@ -187,10 +189,13 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         (0, None) => Some(&zeros[..rows]),
                         _ => None,
                     },
+                    limits: if index + 1 == self.weights.blocks().len() { self.limits } else { None },
                 };
                 if self.lanes.are_pixels() {
+                    let own = in_place.is_some() && self.source.channel_taps() == 1;
+                    let asks_ahead = own && panel == self.panels.start;
                     output.with_rows(first, rows, |rows| {
-                        T::launch(self.isa, MultiplyPixels { block, rows });
+                        T::launch(self.isa, MultiplyPixels { block, rows, asks_ahead });
                     });
                 } else {
                     let sums = &mut sums[shape.padded(first) * pixels..];

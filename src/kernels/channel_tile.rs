@@ -144,7 +144,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                 _ => tile.pixel as usize / run * run,
             });
             while turned + S::LANES <= ready || (next.is_none() && turned < ready) {
-                transpose::<T, S, V>(simd, self.sums, self.rows, turned);
+                transpose::<T, S, V>(simd, self.sums, self.rows, turned, self.block.limits);
                 turned += S::LANES;
             }
         }

@@ -10,7 +10,7 @@
 //! With one panel each multiply-add would wait for the one before it: there are four cycles between them, and two vectors of channels make two of them.
 //! Every weight is read once, so memory is the limit.
 
-use super::tile::Block;
+use super::tile::{Block, limit};
 use crate::simd::taps::Operand;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -115,12 +115,20 @@ impl<T: Arithmetic, const N: usize, const M: usize, const V: usize> Kernel<T> fo
             unroll!(PIXEL < N, at most 3, {
                 let first = PANEL * pitch + (tile.pixel as usize + PIXEL * apart) * width;
                 unroll!(VECTOR < V, at most 2, {
-                    let place = &mut self.sums[first + VECTOR * S::LANES..][..S::LANES];
                     let before = match block.bias {
                         Some(bias) => simd.load(&bias[(PANEL * V + VECTOR) * S::LANES..]),
-                        None => simd.load(place),
+                        None => simd.load(&self.sums[first + VECTOR * S::LANES..]),
                     };
-                    simd.store(simd.add(before, acc[PIXEL][PANEL][VECTOR]), place);
+                    acc[PIXEL][PANEL][VECTOR] = simd.add(before, acc[PIXEL][PANEL][VECTOR]);
+                });
+            });
+        });
+        unroll!(PIXEL < N, at most 3, {
+            limit(simd, &mut acc[PIXEL], block.limits);
+            unroll!(PANEL < M, at most 4, {
+                let first = PANEL * pitch + (tile.pixel as usize + PIXEL * apart) * width;
+                unroll!(VECTOR < V, at most 2, {
+                    simd.store(acc[PIXEL][PANEL][VECTOR], &mut self.sums[first + VECTOR * S::LANES..]);
                 });
             });
         });

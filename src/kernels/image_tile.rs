@@ -13,6 +13,7 @@
 
 use core::ops::Range;
 
+use super::tile::limit;
 use crate::simd::rows::Rows;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -25,6 +26,8 @@ const BAND: usize = 28;
 /// `cargo bench --bench layers`: 1.7 to 2.8 times as fast beyond the caches, 1.07 at 112 columns, nothing at 56.
 const WIDE: usize = 256;
 const FAR: usize = 64;
+/// Columns of tiles of which it is known from channel to channel where they see padding.
+const COLUMNS: usize = 4;
 /// Rows of input under a tile, at most.
 const INPUTS: usize = 16;
 /// Elements of one of them that a tile sees, at most.
@@ -45,6 +48,8 @@ pub(crate) struct ImagePlanes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize
     /// `[channel][kh][kw]`.
     pub(crate) weights: &'a [T],
     pub(crate) bias: Option<&'a [T]>,
+    /// What the outputs are kept within.
+    pub(crate) limits: Option<[T; 2]>,
     pub(crate) output: &'o mut [T],
     /// Rows and columns of the output.
     pub(crate) size: [usize; 2],
@@ -72,20 +77,20 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
     #[inline(always)]
     fn run_pairs<S: Simd<T>>(&mut self, simd: S) {
         let [rows, columns] = self.size;
-        let output = core::mem::take(&mut self.output);
+        let (view, output) = (self.view(), core::mem::take(&mut self.output));
         let mut pairs = output.chunks_exact_mut(2 * rows * columns);
         let mut across = Across::<1, WIDTH>::new();
         let mut first = 0;
         for pair in &mut pairs {
             let (one, other) = pair.split_at_mut(rows * columns);
-            let (view, channels) = (self.view(), [self.channel(first), self.channel(first + 1)]);
+            let channels = [self.channel(first), self.channel(first + 1)];
             let mut planes = Planes::<T, HEIGHT, WIDTH, STEP, 2> { view, channels, outputs: [one, other] };
             planes.run_column(simd, 0..rows, 0, &mut across);
             first += 2;
         }
         let last = pairs.into_remainder();
         if !last.is_empty() {
-            let (view, channels) = (self.view(), [self.channel(first)]);
+            let channels = [self.channel(first)];
             let mut plane = Planes::<T, HEIGHT, WIDTH, STEP, 1> { view, channels, outputs: [last] };
             plane.run_column(simd, 0..rows, 0, &mut Across::<1, WIDTH>::new());
         }
@@ -95,18 +100,21 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
     fn run_planes<S: Simd<T>>(&mut self, simd: S) {
         let [rows, columns] = self.size;
         let band = if columns < WIDE { BAND } else { tile_rows::<HEIGHT>(S::REGISTERS, rows) };
-        let output = core::mem::take(&mut self.output);
-        let (mut of_one, mut of_two) = (Across::<1, WIDTH>::new(), Across::<2, WIDTH>::new());
+        let (view, output) = (self.view(), core::mem::take(&mut self.output));
+        // Each channel has the same columns of tiles.
+        let mut of_one = Across::<1, WIDTH>::new();
+        let mut of_two = [const { Across::<2, WIDTH>::new() }; COLUMNS];
         for (index, output) in output.chunks_exact_mut(rows * columns).enumerate() {
             let channels = [self.channel(index)];
-            let mut plane = Planes::<T, HEIGHT, WIDTH, STEP, 1> { view: self.view(), channels, outputs: [output] };
+            let mut plane = Planes::<T, HEIGHT, WIDTH, STEP, 1> { view, channels, outputs: [output] };
             let mut first = 0;
             while first < rows {
                 let band = first..rows.min(first + band);
                 let mut column = 0;
                 while column < columns {
                     if column + S::LANES < columns {
-                        plane.run_column(simd, band.clone(), column, &mut of_two);
+                        let across = &mut of_two[column / (2 * S::LANES) % COLUMNS];
+                        plane.run_column(simd, band.clone(), column, across);
                         column += 2 * S::LANES;
                     } else {
                         plane.run_column(simd, band.clone(), column, &mut of_one);
@@ -120,8 +128,8 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
 
     #[inline(always)]
     fn view(&self) -> View<'a, T> {
-        let ImagePlanes { memory, image, origin, size, .. } = *self;
-        View { memory, image, origin, size }
+        let ImagePlanes { memory, image, origin, size, limits, .. } = *self;
+        View { memory, image, origin, size, limits }
     }
 
     #[inline(always)]
@@ -145,6 +153,7 @@ struct View<'a, T> {
     image: [usize; 2],
     origin: [isize; 2],
     size: [usize; 2],
+    limits: Option<[T; 2]>,
 }
 
 /// An output channel.
@@ -165,7 +174,7 @@ struct Across<const V: usize, const WIDTH: usize> {
 }
 
 impl<const V: usize, const WIDTH: usize> Across<V, WIDTH> {
-    fn new() -> Self {
+    const fn new() -> Self {
         Across { column: usize::MAX, padded: false, lanes: [[u32::MAX; V]; WIDTH] }
     }
 }
@@ -346,7 +355,7 @@ impl<
         });
     }
 
-    /// The sums, with the bias.
+    /// The sums, with the bias, within the limits.
     #[inline(always)]
     fn multiply<S: Simd<T>>(&self, simd: S, rows: [Rows<'_, T>; 2]) -> [[S::Vector; V]; R] {
         let channels = &self.planes.channels;
@@ -423,6 +432,7 @@ impl<
                 sums[ROW][VECTOR] = simd.add(bias, sums[ROW][VECTOR]);
             });
         });
+        limit(simd, &mut sums, self.planes.view.limits);
         sums
     }
 

@@ -16,6 +16,7 @@
 use core::ops::Range;
 
 use super::copy::store_run;
+use super::tile::limit;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Rows of a tile, and vectors of a tile of one row.
@@ -35,6 +36,8 @@ pub(crate) struct Plane<'a, 'o, T> {
     pub(crate) blocks: &'a [Range<usize>],
     pub(crate) weights: &'a [T],
     pub(crate) bias: T,
+    /// What the outputs are kept within.
+    pub(crate) limits: Option<[T; 2]>,
     /// Elements from the pixels of a row of output to those of the next one.
     pub(crate) pitch: usize,
     pub(crate) output: &'o mut [T],
@@ -201,6 +204,7 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
                 });
             });
         }
+        limit(simd, &mut sums, self.limits);
         unroll!(ROW < R, at most 4, {
             let to = &mut self.output[(row + ROW) * self.output_pitch..][..self.size[1]][column..];
             unroll!(VECTOR < V, at most 8, {

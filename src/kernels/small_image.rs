@@ -12,6 +12,7 @@
 
 use super::copy::store_run;
 use super::image_tile::{ImagePlanes, first_bits, held_at, is_seen};
+use super::tile::limit;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Elements that a copy may take.
@@ -89,8 +90,8 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
                 let bias = planes.bias.map_or(T::ZERO, |bias| bias[channel]);
                 let output = &mut planes.output[channel * pixels..][..pixels];
                 let held = &held[(channel - first) / planes.multiplier * copy..];
-                Small::<T, HEIGHT, WIDTH, STEP, PITCH> { held, plane, weights, bias, output, size: planes.size }
-                    .run(simd);
+                let (limits, size) = (planes.limits, planes.size);
+                Small::<T, HEIGHT, WIDTH, STEP, PITCH> { held, plane, weights, bias, limits, output, size }.run(simd);
             }
         }
     }
@@ -169,6 +170,7 @@ struct Small<'h, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
     plane: usize,
     weights: &'h [T],
     bias: T,
+    limits: Option<[T; 2]>,
     output: &'o mut [T],
     size: [usize; 2],
 }
@@ -264,18 +266,23 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
             bits |= bits << PITCH;
         }
         unroll!(ROW < R, at most 8, {
+            unroll!(VECTOR < V, at most 2, {
+                sums[ROW][VECTOR] = simd.add(bias, sums[ROW][VECTOR]);
+            });
+        });
+        limit(simd, &mut sums, self.limits);
+        unroll!(ROW < R, at most 8, {
             let row = (first + ROW) * together;
             if together > 1 {
                 let end = rows.min(row + together) * columns;
-                let sum = simd.add(bias, sums[ROW][0]);
-                store_run(simd, simd.compress(sum, bits), &mut self.output[row * columns..end]);
+                store_run(simd, simd.compress(sums[ROW][0], bits), &mut self.output[row * columns..end]);
             } else {
                 let to = &mut self.output[row * columns + column..(row + 1) * columns];
                 let (whole, part) = to.split_at_mut((V - 1) * S::LANES);
                 if V == 2 {
-                    simd.store(simd.add(bias, sums[ROW][0]), whole);
+                    simd.store(sums[ROW][0], whole);
                 }
-                store_run(simd, simd.add(bias, sums[ROW][V - 1]), part);
+                store_run(simd, sums[ROW][V - 1], part);
             }
         });
     }

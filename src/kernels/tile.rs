@@ -1,9 +1,28 @@
 //! What the two register tiles of the matrix product share.
 
 use crate::simd::taps::{Operands, Runs, RunsOfTaps, TapLists};
+use crate::simd::{Arithmetic, Simd, unroll};
 
 /// Bytes of a cache line.
 pub(crate) const CACHE_LINE: usize = 64;
+
+/// Keeps a tile's results within limits, if there are any: one question for all of them.
+#[inline(always)]
+pub(super) fn limit<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize>(
+    simd: S,
+    results: &mut [[S::Vector; V]; R],
+    limits: Option<[T; 2]>,
+) {
+    const { assert!(R <= 16 && V <= 8, "or some are left out") };
+    if let Some([min, max]) = limits {
+        let (min, max) = (simd.splat(min), simd.splat(max));
+        unroll!(ROW < R, {
+            unroll!(VECTOR < V, at most 8, {
+                results[ROW][VECTOR] = simd.within(results[ROW][VECTOR], min, max);
+            });
+        });
+    }
+}
 
 /// Pixels that are computed at a time: as many neighbours in each of one or more runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +73,8 @@ pub(crate) struct Block<'a, T> {
     pub(crate) first_list: usize,
     /// What the sums are added to in the first block: a number for each row. In further blocks they are added to what is there.
     pub(crate) bias: Option<&'a [T]>,
+    /// What the sums are kept within at last: in the last block only.
+    pub(crate) limits: Option<[T; 2]>,
 }
 
 impl<'a, T> Block<'a, T> {

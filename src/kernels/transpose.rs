@@ -5,18 +5,25 @@ use crate::simd::{Arithmetic, Simd, by_lanes, unroll};
 /// Writes the sums of pixels `first..first + S::LANES`, as far as there are so many, to the rows of their channels.
 ///
 /// `sums` is `[pixel][channel]`, a pixel's channels in `V` whole vectors; behind the last pixel is room to read those of a vector's worth of
-/// pixels. `rows` are as many as the panel has channels, each with all pixels.
+/// pixels. `rows` are as many as the panel has channels, each with all pixels. What is written is kept within the limits.
 #[inline(always)]
-pub(crate) fn transpose<T: Copy, S: Simd<T>, const V: usize>(simd: S, sums: &[T], rows: &mut [&mut [T]], first: usize) {
-    by_lanes!(N = S::LANES => turn_block::<T, S, V, N>(simd, sums, rows, first));
-}
-
-#[inline(always)]
-fn turn_block<T: Copy, S: Simd<T>, const V: usize, const N: usize>(
+pub(crate) fn transpose<T: Arithmetic, S: Simd<T>, const V: usize>(
     simd: S,
     sums: &[T],
     rows: &mut [&mut [T]],
     first: usize,
+    limits: Option<[T; 2]>,
+) {
+    by_lanes!(N = S::LANES => turn_block::<T, S, V, N>(simd, sums, rows, first, limits));
+}
+
+#[inline(always)]
+fn turn_block<T: Arithmetic, S: Simd<T>, const V: usize, const N: usize>(
+    simd: S,
+    sums: &[T],
+    rows: &mut [&mut [T]],
+    first: usize,
+    limits: Option<[T; 2]>,
 ) {
     let whole = first + N <= rows[0].len();
     for (part, rows) in rows.chunks_mut(N).enumerate() {
@@ -25,7 +32,13 @@ fn turn_block<T: Copy, S: Simd<T>, const V: usize, const N: usize>(
         unroll!(PIXEL < N, {
             vectors[PIXEL] = simd.load(&sums[PIXEL * V * N..]);
         });
-        let vectors = turned(simd, vectors);
+        let mut vectors = turned(simd, vectors);
+        if let Some([min, max]) = limits {
+            let (min, max) = (simd.splat(min), simd.splat(max));
+            unroll!(ROW < N, {
+                vectors[ROW] = simd.within(vectors[ROW], min, max);
+            });
+        }
         unroll!(ROW < N, {
             if ROW < rows.len() {
                 let row = &mut rows[ROW][first..];

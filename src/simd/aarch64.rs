@@ -58,6 +58,10 @@ vectors!(
     prefetch |_: &[f32], _| (),
     add vaddq_f32,
     fma |a, b, c| vfmaq_f32(c, a, b),
+    within |a, min, max| {
+        let a = vbslq_f32(vcltq_f32(a, min), min, a);
+        vbslq_f32(vcgtq_f32(a, max), max, a)
+    },
 );
 
 vectors!(
@@ -106,4 +110,8 @@ vectors!(
     prefetch |_: &[f64], _| (),
     add vaddq_f64,
     fma |a, b, c| vfmaq_f64(c, a, b),
+    within |a, min, max| {
+        let a = vbslq_f64(vcltq_f64(a, min), min, a);
+        vbslq_f64(vcgtq_f64(a, max), max, a)
+    },
 );

@@ -35,6 +35,8 @@ pub trait Arithmetic: Copy {
     fn plus(self, other: Self) -> Self;
     /// `-self`; wrapping for integers.
     fn minus(self) -> Self;
+    /// `min` if it is less than that, `max` if it is more, else itself: also if it is NaN.
+    fn within(self, min: Self, max: Self) -> Self;
 }
 
 /// Vector operations on elements `T` in one instruction set.
@@ -123,6 +125,8 @@ pub trait Simd<T: Copy>: Copy {
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once.
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// In each lane: see [`Arithmetic::within`].
+    fn within(self, a: Self::Vector, min: Self::Vector, max: Self::Vector) -> Self::Vector;
 }
 
 /// [`Simd::compress`] where there is no instruction for it.
@@ -293,7 +297,7 @@ macro_rules! vectors {
         load_partial $load_partial:expr, store_partial $store_partial:expr,
         mask $mask:expr, keep $keep:expr, compress $compress:expr,
         zip $zip_all:expr, unzip $unzip:expr, zip_groups $zip:expr, split_groups $split:expr, prefetch $prefetch:expr,
-        add $add:expr, fma $fma:expr
+        add $add:expr, fma $fma:expr, within $within:expr
         $(, load_halves $load_halves:expr, splat_halves $splat_halves:expr, store_halves $store_halves:expr,
         shift $shift:expr)? $(,)?
     ) => {
@@ -339,6 +343,7 @@ macro_rules! vectors {
             vectors!(@op $features, $prefetch, prefetch(slice: &[$element], index: usize) -> ());
             vectors!(@op $features, $add, add(a: $vector, b: $vector) -> $vector);
             vectors!(@op $features, $fma, fma(a: $vector, b: $vector, c: $vector) -> $vector);
+            vectors!(@op $features, $within, within(a: $vector, min: $vector, max: $vector) -> $vector);
             $(
                 const HALVES: bool = true;
                 vectors!(@op $features, $load_halves, load_halves(a: &[$element], b: &[$element]) -> $vector);

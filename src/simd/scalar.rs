@@ -107,4 +107,9 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         core::array::from_fn(|lane| a[lane].fma(b[lane], c[lane]))
     }
+
+    #[inline(always)]
+    fn within(self, a: Self::Vector, min: Self::Vector, max: Self::Vector) -> Self::Vector {
+        core::array::from_fn(|lane| a[lane].within(min[lane], max[lane]))
+    }
 }

@@ -94,6 +94,8 @@ vectors!(
     prefetch |slice: &[f32], index| prefetch(slice, index),
     add _mm256_add_ps,
     fma _mm256_fmadd_ps,
+    // Of two zeros, or with a NaN, these instructions take their second operand.
+    within |a, min, max| _mm256_min_ps(max, _mm256_max_ps(min, a)),
 );
 
 vectors!(
@@ -145,6 +147,8 @@ vectors!(
     prefetch |slice: &[f64], index| prefetch(slice, index),
     add _mm256_add_pd,
     fma _mm256_fmadd_pd,
+    // Of two zeros, or with a NaN, these instructions take their second operand.
+    within |a, min, max| _mm256_min_pd(max, _mm256_max_pd(min, a)),
 );
 
 /// All bits set in the first `count` of eight lanes, all lanes from eight on.
@@ -204,6 +208,8 @@ vectors!(
     prefetch |slice: &[f32], index| prefetch(slice, index),
     add _mm512_add_ps,
     fma _mm512_fmadd_ps,
+    // Of two zeros, or with a NaN, these instructions take their second operand.
+    within |a, min, max| _mm512_min_ps(max, _mm512_max_ps(min, a)),
     load_halves |a: &[f32], b: &[f32]| {
         let [a, b]: [&[f32; 8]; 2] = [a, b].map(|half| half.first_chunk().expect("half a vector"));
         // SAFETY: eight elements are read of each, and each has eight.
@@ -261,6 +267,8 @@ vectors!(
     prefetch |slice: &[f64], index| prefetch(slice, index),
     add _mm512_add_pd,
     fma _mm512_fmadd_pd,
+    // Of two zeros, or with a NaN, these instructions take their second operand.
+    within |a, min, max| _mm512_min_pd(max, _mm512_max_pd(min, a)),
     load_halves |a: &[f64], b: &[f64]| {
         let [a, b]: [&[f64; 4]; 2] = [a, b].map(|half| half.first_chunk().expect("half a vector"));
         // SAFETY: four elements are read of each, and each has four.

@@ -80,7 +80,7 @@ impl<T: Element> Stage<T> for Depthwise<'_, T> {
         let way = self.way(image, region, scratch.layouts);
         let mut job = Job { stage: self, image, region, way, packed };
         if let Some(output) = output.as_slice_mut() {
-            let together = match (&job.way, self.activation) {
+            let together = match (&job.way, self.activation.rest()) {
                 (Way::Whole(part), _) => job.packed.len() / (ins * part.source.distance()),
                 (Way::Framed { .. }, _) => 1,
                 // What is not packed need not stay in cache, but for an activation.
@@ -227,7 +227,7 @@ impl<T: Element> Job<'_, '_, T> {
         let (first, size) = (region.channels.start, [region.rows.len(), region.columns.len()]);
         let mut run = |part: &Part<'_, '_, T>, packs: bool| {
             let (channels, output) = (channels.clone(), &mut *output);
-            T::launch(weights.isa, Planes { weights, part, packs, packed, first, channels, output, size });
+            T::launch(weights.isa, Planes { stage, part, packs, packed, first, channels, output, size });
         };
         match way {
             Way::Known(bare) => {
@@ -243,7 +243,7 @@ impl<T: Element> Job<'_, '_, T> {
                 }
             }
         }
-        activation.apply_to(weights.isa, output, size[0] * size[1], channels.start);
+        activation.rest().apply_to(weights.isa, output, size[0] * size[1], channels.start);
     }
 }
 
@@ -300,6 +300,7 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
             origin: bare.origin,
             weights: &weights.taps[channels.start * HEIGHT * WIDTH..channels.end * HEIGHT * WIDTH],
             bias: weights.bias.as_ref().map(|bias| &bias[channels]),
+            limits: stage.activation.limits(),
             output,
             size,
         };
@@ -319,7 +320,7 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
 
 /// Some output channels of a part of the region, with any kernel, from packed input channels if need be.
 struct Planes<'j, 'i, T> {
-    weights: &'j Weights<T>,
+    stage: &'j Depthwise<'j, T>,
     part: &'j Part<'j, 'i, T>,
     packed: &'j mut [T],
     /// Whether what they see is to be packed: else it has been for the channel before.
@@ -337,7 +338,8 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Planes { weights, part, packed, packs, first, channels, output, size: [rows, columns] } = self;
+        let Planes { stage, part, packed, packs, first, channels, output, size: [rows, columns] } = self;
+        let weights = stage.weights;
         let Part { ref source, offsets, order, place, size } = *part;
         let [ins, outs] = weights.group;
         let window = &weights.window;
@@ -361,6 +363,7 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, T> {
                 blocks: window.blocks(),
                 weights: &weights.taps[channel * per_channel..][..per_channel],
                 bias: weights.bias.as_ref().map_or(T::ZERO, |bias| bias[channel]),
+                limits: stage.activation.limits(),
                 pitch: source.pitch(),
                 output: &mut output[place[0] * columns + place[1]..],
                 output_pitch: columns,

@@ -207,11 +207,11 @@ impl<T: Element> Stage<T> for Winograd<'_, T> {
             match direct {
                 Ok(mut rows) => {
                     job.run(&mut rows, memory);
-                    rows.activate(isa, self.activation, channels.start);
+                    rows.activate(isa, self.activation.rest(), channels.start);
                 }
                 Err(output) => {
                     let rows = memory.staged;
-                    let (size, first_channel, activation) = (layout.size, channels.start, self.activation);
+                    let (size, first_channel, activation) = (layout.size, channels.start, self.activation.rest());
                     let staged = StagedRows { rows, size, woven: self.woven, output, first_channel, isa, activation };
                     job.run(&mut PassingRows(staged), Memory { staged: &mut [], ..memory });
                 }
@@ -279,7 +279,9 @@ impl<T: Element> Job<'_, T> {
                 let of_job = channels.start + first_channel - self.channels.start;
                 output.with_rows(of_job, count, |outputs| {
                     let (rows, pixels) = (&mut *rows, &mut *pixels);
-                    T::launch(*isa, InterpolatePanel { layout, coefficients, sums, bias, rows, pixels, outputs });
+                    let limits = self.stage.activation.limits();
+                    let panel = InterpolatePanel { layout, coefficients, sums, bias, rows, pixels, outputs, limits };
+                    T::launch(*isa, panel);
                 });
             }
         }
@@ -385,6 +387,8 @@ struct InterpolatePanel<'a, 'r, T> {
     rows: &'a mut [T],
     pixels: &'a mut [T],
     outputs: &'a mut [&'r mut [T]],
+    /// What the outputs are kept within.
+    limits: Option<[T; 2]>,
 }
 
 impl<T: Element> Kernel<T> for InterpolatePanel<'_, '_, T> {
@@ -392,7 +396,7 @@ impl<T: Element> Kernel<T> for InterpolatePanel<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let InterpolatePanel { layout, coefficients, sums, bias, rows, pixels, outputs } = self;
+        let InterpolatePanel { layout, coefficients, sums, bias, rows, pixels, outputs, limits } = self;
         let Layout { tiling, tiles, size, .. } = *layout;
         let ([high, wide], pitch) = (tiling.points(), layout.evaluated_row());
         let vectors = outputs.len().div_ceil(S::LANES);
@@ -430,8 +434,8 @@ impl<T: Element> Kernel<T> for InterpolatePanel<'_, '_, T> {
         let count = size[0] * size[1];
         for first in (0..count).step_by(S::LANES) {
             match vectors {
-                1 => transpose::<T, S, 1>(simd, pixels, outputs, first),
-                _ => transpose::<T, S, 2>(simd, pixels, outputs, first),
+                1 => transpose::<T, S, 1>(simd, pixels, outputs, first, limits),
+                _ => transpose::<T, S, 2>(simd, pixels, outputs, first, limits),
             }
         }
     }
