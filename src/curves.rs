@@ -10,6 +10,8 @@
 //!
 //! The coefficients are Chebyshev fits in 60 digits.
 
+use crate::simd::Arithmetic;
+
 /// `a + x b + x² c + …` for `[.., c, b, a]`.
 macro_rules! polynomial {
     ($x:expr, [$first:expr $(, $next:expr)* $(,)?]) => {{
@@ -22,6 +24,8 @@ macro_rules! polynomial {
 macro_rules! exponentials {
     ($name:ident, $type:ident, bits $bits:ident, rest of ln 2 $rest:literal, least $least:literal, most $most:literal, flat $flat:literal, q $q:tt) => {
         pub(crate) mod $name {
+            use crate::simd::Arithmetic;
+
             const MANTISSA: u32 = $type::MANTISSA_DIGITS - 1;
             /// A number so large that one added to it is a whole one, in its lowest bits.
             const WHOLE: $type = 1.5 * (1_u64 << MANTISSA) as $type;
@@ -45,23 +49,11 @@ macro_rules! exponentials {
                 $type::from_bits((n << MANTISSA).wrapping_add(ONE) as _)
             }
 
-            /// As the standard library's, but that a NaN is left as it is.
-            #[inline(always)]
-            fn clamp(x: $type, min: $type, max: $type) -> $type {
-                if x < min {
-                    min
-                } else if x > max {
-                    max
-                } else {
-                    x
-                }
-            }
-
             /// `e^x`.
             #[inline(always)]
             pub(crate) fn exp(x: $type) -> $type {
                 // Beyond these it is infinite, or 0.
-                let (n, p) = reduced(clamp(x, $least, $most));
+                let (n, p) = reduced(x.within($least, $most));
                 // By halves, since neither end of the range has a power of two.
                 (1.0 + p) * power_of_two(n >> 1) * power_of_two(n - (n >> 1))
             }
@@ -70,7 +62,7 @@ macro_rules! exponentials {
             #[inline(always)]
             pub(crate) fn tanh(x: $type) -> $type {
                 // From here on it is 1.
-                let (n, p) = reduced(clamp(2.0 * x.abs(), 0.0, $flat));
+                let (n, p) = reduced((2.0 * x.abs()).within(0.0, $flat));
                 let power = power_of_two(n);
                 let less_one = power.mul_add(p, power - 1.0);
                 (less_one / (less_one + 2.0)).copysign(x)
@@ -95,10 +87,9 @@ pub(crate) fn erf(x: f32) -> f32 {
         [7.875_875e-5, -0.000_801_686_43, 0.005_189_087_2, -0.026_854_211, 0.112_835_94, -0.376_126_26, 0.128_379_17]
     );
     let near = x.mul_add(more, x);
-    // From 4 on it is 1. A NaN stays one by the other way.
-    let size = if size > 4.0 { 4.0 } else { size };
+    // From 4 on it is 1.
     let log = polynomial!(
-        size,
+        size.within(0.0, 4.0),
         [
             1.637_151_4e-6,
             -4.605_804e-5,

@@ -71,22 +71,6 @@ pub enum Curve {
     Tanh,
 }
 
-/// The comparisons of [`Arithmetic`].
-macro_rules! within {
-    () => {
-        #[inline(always)]
-        fn within(self, min: Self, max: Self) -> Self {
-            if self < min {
-                min
-            } else if self > max {
-                max
-            } else {
-                self
-            }
-        }
-    };
-}
-
 /// What `as` does, of the methods of [`Kernels`].
 macro_rules! conversions {
     ($type:ident) => {
@@ -136,8 +120,6 @@ macro_rules! float {
             fn minus(self) -> Self {
                 -self
             }
-
-            within!();
         }
 
         impl Kernels for $type {
@@ -209,8 +191,6 @@ macro_rules! integers {
             fn minus(self) -> Self {
                 self.wrapping_neg()
             }
-
-            within!();
         }
 
         impl Kernels for $type {

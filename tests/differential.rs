@@ -538,7 +538,7 @@ fn check_depthwise<T: TestElement + Float>(config: &Conv2d, [n, h, w]: [usize; 3
 fn depthwise_of_every_size() {
     let widths = [1, 2, 5, 6, 7, 8, 9, 13, 14, 15, 16, 17, 28, 30, 31, 32, 33, 56, 65];
     let square = [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)].map(|(kernel, stride)| ([kernel, kernel], stride));
-    let lines = [[1, 3], [3, 1], [1, 5], [5, 1]].map(|kernel| (kernel, 1));
+    let lines = [[1, 3], [3, 1], [1, 5], [5, 1], [1, 7], [7, 1]].map(|kernel| (kernel, 1));
     for (kernel, stride) in square.into_iter().chain(lines) {
         let [kh, kw] = kernel;
         for padding in [[kh / 2, kw / 2, kh / 2, kw / 2], [0; 4], [0, 1, kh, 2], [kh + 1, 3, 0, 0]] {

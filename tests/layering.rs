@@ -33,7 +33,7 @@ fn table() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("aligned", vec![]),
         ("activation", vec!["element", "error", "simd"]),
         ("config", vec!["error", "numerics", "geometry"]),
-        ("curves", vec![]),
+        ("curves", vec!["simd"]),
         ("element", vec!["curves", "fourier", "ops", "simd"]),
         ("error", vec![]),
         ("fourier", vec![]),

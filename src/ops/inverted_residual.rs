@@ -192,8 +192,7 @@ impl<T: Element> Operation<T> for InvertedResidualLayer<T> {
         let depthwise = Problem { in_channels: hidden, out_channels: hidden, groups: hidden, ..*problem };
         let macs =
             problem.convolution_macs(&self.depthwise.0).saturating_add(problem.convolution_macs(&self.project.0));
-        // Of the mean of both tensors.
-        let of_pixel = hidden * (1 + problem.stride[0] * problem.stride[1]) / 2;
+        let of_pixel = hidden * (1 + problem.stride[0] * problem.stride[1]);
         let (schedule, band) = demand::<T>(&self.project.0, &project, self.isa, [1, 1], macs)
             .schedule_bands(of_pixel, parallel::threads());
         let sizes = Sizes { depthwise, project, band };

@@ -60,9 +60,10 @@ const SERIAL_MACS: u64 = 200_000;
 /// Bytes that a region may see of a channel that is convolved for itself.
 const PLANE_BYTES: usize = 256 << 10;
 
-/// Regions' working memory that a tensor between two steps may take at a time. Measured with `cargo bench --bench fused` and vectors of 64 bytes: 1.04 to 1.1
-/// times as fast as half of it, which would stay in the second-level cache. Neighbouring bands both see some rows, and short ones are cut into low tiles.
-const HELD: usize = 2;
+/// Regions' working memory that tensors between steps may take at a time: with what the steps take themselves less than 2 MiB. Measured with
+/// `cargo bench --bench fused` and vectors of 64 bytes: 1.04 to 1.1 times as fast as a third of it, which would stay in the second-level cache. Neighbouring
+/// bands both see some rows, and short ones are cut into low tiles.
+const HELD: usize = 3;
 /// How much more a band may see for the sake of tall kernels.
 const MORE: usize = 4;
 /// Rows of the tiles of direct convolution.
@@ -235,7 +236,8 @@ impl Demand {
     }
 
     /// The schedule of the second of two convolutions that runs on what the first has just made, and how many rows are made at a time: about as many as
-    /// take [`HELD`], where a pixel of output takes so many elements between the two. A thread has all its rows in one region, since what neighbouring rows share is made once in each.
+    /// take [`HELD`], where a pixel of output takes so many elements between the two. A thread has all its rows in one region, since what neighbouring
+    /// rows share is made once in each.
     pub(crate) fn schedule_bands(&self, of_pixel: usize, threads: usize) -> (Schedule, usize) {
         let (threads, pixels) = (self.worth(threads), HELD * self.memory / of_pixel);
         let mut columns = self.output[1];
@@ -244,7 +246,9 @@ impl Demand {
         }
         let rows = self.output[0].div_ceil(threads.div_ceil(self.batch.max(1)));
         let most = (pixels / columns).max(TALL);
-        let band = rows.div_ceil(rows.div_ceil(most)).next_multiple_of(TALL).min(rows);
+        // As even as can be, in whole tiles if there is room.
+        let even = rows.div_ceil(rows.div_ceil(most));
+        let band = even.next_multiple_of(TALL).min(most / TALL * TALL).min(rows);
         // Every region makes all that lies between, so the channels stay together.
         let units = Chunks { size: self.units.total, ..self.units };
         let of_band = Demand { units, output: [band, columns], batch: 1, ..*self };

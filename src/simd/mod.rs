@@ -26,7 +26,7 @@ pub(crate) use scalar::Scalar;
 pub(crate) use unroll::{by_lanes, unroll};
 
 /// Arithmetic of one element, for what has no vectors.
-pub trait Arithmetic: Copy {
+pub trait Arithmetic: Copy + PartialOrd {
     /// Zero.
     const ZERO: Self;
     /// `self * factor + addend`, rounded once; wrapping for integers.
@@ -36,7 +36,16 @@ pub trait Arithmetic: Copy {
     /// `-self`; wrapping for integers.
     fn minus(self) -> Self;
     /// `min` if it is less than that, `max` if it is more, else itself: also if it is NaN.
-    fn within(self, min: Self, max: Self) -> Self;
+    #[inline(always)]
+    fn within(self, min: Self, max: Self) -> Self {
+        if self < min {
+            min
+        } else if self > max {
+            max
+        } else {
+            self
+        }
+    }
 }
 
 /// Vector operations on elements `T` in one instruction set.
