@@ -60,10 +60,9 @@ const SERIAL_MACS: u64 = 200_000;
 /// Bytes that a region may see of a channel that is convolved for itself.
 const PLANE_BYTES: usize = 256 << 10;
 
-/// Regions' working memory that tensors between steps may take at a time: with what the steps take themselves less than 2 MiB. Measured with
-/// `cargo bench --bench fused` and vectors of 64 bytes: 1.04 to 1.1 times as fast as a third of it, which would stay in the second-level cache. Neighbouring
-/// bands both see some rows, and short ones are cut into low tiles.
-const HELD: usize = 3;
+/// Regions' working memory that tensors between steps may take at a time. Measured with `cargo bench --bench fused` and vectors of 64 bytes, one tensor: 1.04 to
+/// 1.1 times as fast as half of it, which would stay in the second-level cache. Neighbouring bands both see some rows, and short ones are cut into low tiles.
+const HELD: usize = 2;
 /// How much more a band may see for the sake of tall kernels.
 const MORE: usize = 4;
 /// Rows of the tiles of direct convolution.
