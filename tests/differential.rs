@@ -59,6 +59,32 @@ fn padding_modes() {
     }
 }
 
+/// Whose input and output no cache holds, so that both are asked for ahead of time.
+#[test]
+fn beyond_the_caches() {
+    let cases = [
+        ("read as it is", conv(1, 1, 3).padding(1), [1, 1399, 1401]),
+        ("at every other pixel", conv(1, 1, 3).stride(2).padding(1), [1, 1699, 1701]),
+        ("packed around its middle", conv(1, 1, [4, 2]).padding([1, 2]), [1, 1400, 1399]),
+        ("small images", Conv2d::depthwise(400, 3).padding(1), [90, 7, 7]),
+        ("groups of five", conv(6, 30, 3).groups(6), [30, 61, 71]),
+        ("a matrix product", conv(3, 16, 3).stride(2), [9, 400, 401]),
+    ];
+    for (name, config, size) in cases {
+        let (input, weight, bias) = tensors::<f32>(3, &config, size);
+        let want = reference::conv2d(&config, &input, &weight, bias.as_deref()).expect(name);
+        assert!((input.len() + want.len()) * size_of::<f32>() > 12 << 20, "{name}");
+        for (isa, threads) in isas().into_iter().flat_map(|isa| [1, 2].map(|threads| (isa, threads))) {
+            let layer = Conv2dLayer::with_options(&config, &weight, bias.as_deref(), options(isa)).expect(name);
+            for layout in [Layout::Standard, Layout::Pitched] {
+                let mut output = spoiled(want.dim().into(), layout);
+                on_threads(threads, || layer.run_into(&input, &mut output)).expect(name);
+                assert_same(&output, &want, &(name, isa, threads, layout));
+            }
+        }
+    }
+}
+
 #[test]
 fn transposed_f32() {
     transposed().iter().for_each(|(name, config, size)| check_transposed::<f32>(config, *size, name));

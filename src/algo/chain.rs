@@ -106,6 +106,7 @@ impl<T: Element, A: Stage<T>, B: Stage<T>, F: Fn([isize; 2]) -> B + Sync> Stage<
                     channels: 0..held.channels,
                     rows: kept.end..wanted.end,
                     columns: columns.clone(),
+                    far: region.far,
                 };
                 let new = middle.slice_mut(s![..held.channels, kept.len().., ..]);
                 self.first.run(input, &first, new, scratch.reborrow());

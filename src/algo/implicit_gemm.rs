@@ -139,7 +139,8 @@ impl<'a, T: Element> Product<'a, T> {
             let region = Region { channels, ..region.clone() };
             let source = source(group, &region);
             let size = [region.rows.len(), region.columns.len()];
-            let job = Job { product: *self, group, channels: region.channels, size, source: &source };
+            let Region { channels, far, .. } = region;
+            let job = Job { product: *self, group, channels, size, far, source: &source };
             let direct = if self.woven == Woven::NOT { DirectRows::new(output) } else { Err(output) };
             match direct {
                 Ok(rows) => job.run_in_place(rows, scratch.reborrow()),
@@ -156,6 +157,8 @@ struct Job<'a, T, P> {
     channels: Range<usize>,
     /// Rows and columns of pixels.
     size: [usize; 2],
+    /// Whether caches do not hold the output.
+    far: bool,
     source: &'a P,
 }
 
@@ -171,7 +174,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
         self.product.weights.packed.panels().within(self.channels.start - start..self.channels.end - start)
     }
 
-    fn gemm(&self, panels: Range<usize>, channels: Range<usize>) -> Gemm<'a, T, P> {
+    fn gemm(&self, panels: Range<usize>, channels: Range<usize>, far: bool) -> Gemm<'a, T, P> {
         let Product { weights, activation, lanes, .. } = self.product;
         Gemm {
             isa: weights.isa,
@@ -182,12 +185,13 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
             source: self.source,
             bias: weights.bias_of(channels),
             limits: activation.limits(),
+            far,
         }
     }
 
     fn run_in_place(&self, mut rows: DirectRows<'_, T>, scratch: Scratch<'_, T>) {
         let memory = self.memory(self.channels.len(), rows.pixels(), scratch);
-        self.gemm(self.panels(), self.channels.clone()).run(&mut rows, memory);
+        self.gemm(self.panels(), self.channels.clone(), self.far).run(&mut rows, memory);
         rows.activate(self.product.weights.isa, self.product.activation.rest(), self.channels.start);
     }
 
@@ -210,7 +214,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
                 activation,
             });
             let memory = self.memory(self.channels.len(), pixels, scratch);
-            return self.gemm(self.panels(), self.channels.clone()).run(&mut rows, memory);
+            return self.gemm(self.panels(), self.channels.clone(), false).run(&mut rows, memory);
         }
         let most = (STAGED_ROWS / panels.size).max(1);
         let Range { start, end } = self.panels();
@@ -225,7 +229,7 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
             let mut held =
                 StagedRows { rows: &mut *memory, size, woven, output, first_channel, isa: weights.isa, activation };
             let memory = self.memory(rows.len(), pixels, scratch.reborrow());
-            self.gemm(chunk, channels).run(&mut held, memory);
+            self.gemm(chunk, channels, false).run(&mut held, memory);
             held.write(0, rows.len());
         }
     }

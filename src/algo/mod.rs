@@ -33,6 +33,9 @@ use crate::parts::{Chunks, even_part};
 use crate::scratch::{Buffer, Scratch, Workspace};
 use crate::simd::Isa;
 
+/// Bytes of a call's input and output that caches hold.
+const FAR_BYTES: usize = 12 << 20;
+
 /// A rectangle of the output of one sample, for a range of channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Region {
@@ -40,6 +43,8 @@ pub(crate) struct Region {
     pub(crate) channels: Range<usize>,
     pub(crate) rows: Range<usize>,
     pub(crate) columns: Range<usize>,
+    /// Whether the call's input and output are more than caches hold, so that they are to be asked for ahead of time.
+    pub(crate) far: bool,
 }
 
 impl Region {
@@ -164,13 +169,14 @@ pub(crate) fn drive<T: Element>(
         stage.run(input.index_axis_move(Axis(0), region.sample), &region, output, buffer.scratch());
     };
     let (samples, channels, rows, columns) = output.dim();
+    let far = (input.len() + output.len()) * size_of::<T>() > FAR_BYTES;
     let first = [schedule.rows - schedule.lead[0], schedule.columns - schedule.lead[1]];
     if let ([buffer], 1, 1) = (&mut *buffers, samples, schedule.splits)
         && (1..=first[0]).contains(&rows)
         && (1..=first[1]).contains(&columns)
     {
         // Small layers take as long to cut as to compute.
-        let region = Region { sample: 0, channels: 0..channels, rows: 0..rows, columns: 0..columns };
+        let region = Region { sample: 0, channels: 0..channels, rows: 0..rows, columns: 0..columns, far };
         return run(region, output.index_axis_move(Axis(0), 0), buffer);
     }
     let regions = output.into_outer_iter_mut().enumerate().flat_map(move |(sample, output)| {
@@ -182,7 +188,7 @@ pub(crate) fn drive<T: Element>(
             chunks(output, 1, schedule.rows, schedule.lead[0]).flat_map(move |(rows, output)| {
                 let channels = channels.clone();
                 chunks(output, 2, schedule.columns, schedule.lead[1]).map(move |(columns, output)| {
-                    (Region { sample, channels: channels.clone(), rows: rows.clone(), columns }, output)
+                    (Region { sample, channels: channels.clone(), rows: rows.clone(), columns, far }, output)
                 })
             })
         })

@@ -129,6 +129,8 @@ pub(crate) struct Gemm<'a, T, P> {
     pub(crate) bias: Option<&'a [T]>,
     /// What the outputs are kept within.
     pub(crate) limits: Option<[T; 2]>,
+    /// Whether caches do not hold them.
+    pub(crate) far: bool,
 }
 
 impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
@@ -190,6 +192,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         _ => None,
                     },
                     limits: if index + 1 == self.weights.blocks().len() { self.limits } else { None },
+                    far: self.far,
                 };
                 if self.lanes.are_pixels() {
                     let own = in_place.is_some() && self.source.channel_taps() == 1;

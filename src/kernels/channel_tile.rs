@@ -146,6 +146,11 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
             while turned + S::LANES <= ready || (next.is_none() && turned < ready) {
                 transpose::<T, S, V>(simd, self.sums, self.rows, turned, self.block.limits);
                 turned += S::LANES;
+                if self.block.far {
+                    for row in self.rows.iter() {
+                        simd.prefetch(row, turned);
+                    }
+                }
             }
         }
     }

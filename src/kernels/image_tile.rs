@@ -13,7 +13,7 @@
 
 use core::ops::Range;
 
-use super::tile::limit;
+use super::tile::{FEW_TAPS, ask_for, limit};
 use crate::simd::rows::Rows;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -53,6 +53,8 @@ pub(crate) struct ImagePlanes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize
     pub(crate) output: &'o mut [T],
     /// Rows and columns of the output.
     pub(crate) size: [usize; 2],
+    /// Whether caches do not hold what is read and written.
+    pub(crate) far: bool,
 }
 
 impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Kernel<T>
@@ -99,7 +101,8 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
     #[inline(always)]
     fn run_planes<S: Simd<T>>(&mut self, simd: S) {
         let [rows, columns] = self.size;
-        let band = if columns < WIDE { BAND } else { tile_rows::<HEIGHT>(S::REGISTERS, rows) };
+        let wide = if self.far { FAR } else { WIDE };
+        let band = if columns < wide { BAND } else { tile_rows::<HEIGHT>(S::REGISTERS, rows) };
         let (view, output) = (self.view(), core::mem::take(&mut self.output));
         // Each channel has the same columns of tiles.
         let mut of_one = Across::<1, WIDTH>::new();
@@ -128,8 +131,8 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
 
     #[inline(always)]
     fn view(&self) -> View<'a, T> {
-        let ImagePlanes { memory, image, origin, size, limits, .. } = *self;
-        View { memory, image, origin, size, limits }
+        let ImagePlanes { memory, image, origin, size, limits, far, .. } = *self;
+        View { memory, image, origin, size, limits, far }
     }
 
     #[inline(always)]
@@ -154,6 +157,7 @@ struct View<'a, T> {
     origin: [isize; 2],
     size: [usize; 2],
     limits: Option<[T; 2]>,
+    far: bool,
 }
 
 /// An output channel.
@@ -339,20 +343,20 @@ impl<
         [origin[0] + (self.row * STEP) as isize, origin[1] + (self.across.column * STEP) as isize]
     }
 
-    /// Asks for what the tile below will see and this one does not: too far from row to row for the machine to guess it.
+    /// Asks for what the tile below will see and this one does not, and if caches do not hold it, for what that one will write.
     #[inline(always)]
     fn ask_ahead<S: Simd<T>>(&self, simd: S, place: isize) {
-        let View { memory, image, size, .. } = self.planes.view;
+        let View { memory, image, size, far, .. } = self.planes.view;
         if size[1] < FAR {
             return;
         }
-        let below = ((R - 1) * STEP + HEIGHT) * image[1];
-        let next = (self.planes.channels[0].start + place + below as isize).max(0).unsigned_abs();
-        unroll!(AHEAD < R * STEP, {
-            unroll!(VECTOR < V, at most 2, {
-                simd.prefetch(memory, next + AHEAD * image[1] + VECTOR * S::LANES);
-            });
-        });
+        let below = place + (((R - 1) * STEP + HEIGHT) * image[1]) as isize;
+        let below = (self.planes.channels[0].start + below).max(0).unsigned_abs();
+        ask_for(simd, memory, below, image[1], [R * STEP, V * STEP]);
+        if const { HEIGHT * WIDTH <= FEW_TAPS } && far {
+            let below = (self.row + R) * size[1] + self.across.column;
+            ask_for(simd, self.planes.outputs[0], below, size[1], [R, V]);
+        }
     }
 
     /// The sums, with the bias, within the limits.

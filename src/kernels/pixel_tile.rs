@@ -12,7 +12,7 @@
 
 use core::ops::Range;
 
-use super::tile::Block;
+use super::tile::{Block, ask_for};
 use crate::simd::taps::{Operand, Operands};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -121,6 +121,11 @@ impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_
         let weights = &block.weights[before * block.depth as usize + in_panel..];
         let stride = (block.rows as usize).min(rows.len() - before);
         let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
+        if block.far {
+            for row in &rows[first..first + R] {
+                ask_for(simd, row, tile.pixel as usize, 0, [1, V]);
+            }
+        }
         let operands = block.operands(tile, reach, (weights, stride, R));
         let sums = if block.masks.is_empty() {
             multiply::<T, S, R, V, false>(simd, operands, &[], first, asks_ahead)

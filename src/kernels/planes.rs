@@ -16,7 +16,7 @@
 use core::ops::Range;
 
 use super::copy::store_run;
-use super::tile::limit;
+use super::tile::{FEW_TAPS, ask_for, limit};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Rows of a tile, and vectors of a tile of one row.
@@ -45,6 +45,8 @@ pub(crate) struct Plane<'a, 'o, T> {
     pub(crate) output_pitch: usize,
     /// Its rows and columns.
     pub(crate) size: [usize; 2],
+    /// Whether caches do not hold the call's input and output.
+    pub(crate) far: bool,
 }
 
 /// How a tile reads pixels: no more than there are in a row of it; in whole vectors; some of those by shifts of others, under rows of taps; or each once for
@@ -123,7 +125,14 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
             macro_rules! tile {
                 ($vectors:expr) => {{
                     if R > 1 && self.size[1] >= FAR {
-                        self.ask_ahead::<S, R, $vectors>(simd, row, column + last_tap);
+                        // What the tile below will see and this one does not, and if caches do not hold it, what that one will write.
+                        let below = row + R;
+                        let seen = below * self.pitch + column + last_tap;
+                        ask_for(simd, self.pixels, seen, self.pitch, [R, $vectors]);
+                        if self.far && self.offsets.len() <= FEW_TAPS {
+                            let written = below * self.output_pitch + column;
+                            ask_for(simd, &*self.output, written, self.output_pitch, [R, $vectors]);
+                        }
                     }
                     // Whether there is a whole vector behind every tap.
                     let end = (row + R - 1) * self.pitch + column + last_tap + $vectors * S::LANES;
@@ -148,17 +157,6 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
             };
             column += vectors * S::LANES;
         }
-    }
-
-    /// Asks for what the tile below will see and this one does not: too far from row to row for the machine to guess it.
-    #[inline(always)]
-    fn ask_ahead<S: Simd<T>, const R: usize, const V: usize>(&self, simd: S, row: usize, column: usize) {
-        let below = (row + R) * self.pitch + column;
-        unroll!(ROW < R, at most 4, {
-            unroll!(VECTOR < V, at most 8, {
-                simd.prefetch(self.pixels, below + ROW * self.pitch + VECTOR * S::LANES);
-            });
-        });
     }
 
     #[inline(always)]

@@ -13,16 +13,45 @@ pub(super) fn limit<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize>(
     results: &mut [[S::Vector; V]; R],
     limits: Option<[T; 2]>,
 ) {
-    const { assert!(R <= 16 && V <= 8, "or some are left out") };
-    if let Some([min, max]) = limits {
-        let (min, max) = (simd.splat(min), simd.splat(max));
+    if let Some(limits) = limits {
         unroll!(ROW < R, {
-            unroll!(VECTOR < V, at most 8, {
-                results[ROW][VECTOR] = simd.within(results[ROW][VECTOR], min, max);
-            });
+            limit_row(simd, &mut results[ROW], limits);
         });
     }
 }
+
+/// Keeps vectors within limits.
+#[inline(always)]
+pub(super) fn limit_row<T: Arithmetic, S: Simd<T>, const N: usize>(
+    simd: S,
+    vectors: &mut [S::Vector; N],
+    [min, max]: [T; 2],
+) {
+    let (min, max) = (simd.splat(min), simd.splat(max));
+    unroll!(VECTOR < N, {
+        vectors[VECTOR] = simd.within(vectors[VECTOR], min, max);
+    });
+}
+
+/// Asks for some rows of memory that are `pitch` apart, so many vectors of each, from an element on: too far from row to row for the machine to guess.
+#[inline(always)]
+pub(super) fn ask_for<T: Copy, S: Simd<T>>(
+    simd: S,
+    memory: &[T],
+    first: usize,
+    pitch: usize,
+    [rows, vectors]: [usize; 2],
+) {
+    for row in 0..rows {
+        for vector in 0..vectors {
+            simd.prefetch(memory, first + row * pitch + vector * S::LANES);
+        }
+    }
+}
+
+/// Taps up to which tiles of single channels wait for memory, if caches do not hold input and output: then what they write is to be asked for, too. Measured with
+/// `cargo bench --bench layers` on images of 112 to 1024 columns: 1.2 to 1.7 times as fast with 3x3 taps, and 0.95 with 5x5.
+pub(super) const FEW_TAPS: usize = 9;
 
 /// Pixels that are computed at a time: as many neighbours in each of one or more runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +104,9 @@ pub(crate) struct Block<'a, T> {
     pub(crate) bias: Option<&'a [T]>,
     /// What the sums are kept within at last: in the last block only.
     pub(crate) limits: Option<[T; 2]>,
+    /// Whether rows of output are to be asked for ahead of time: then caches do not hold them. Measured with `cargo bench --bench layers`: first layers of large
+    /// images are up to 1.1 times as fast.
+    pub(crate) far: bool,
 }
 
 impl<'a, T> Block<'a, T> {

@@ -1,5 +1,6 @@
 //! From `[pixel][channel]` to one row of pixels for each channel, and back.
 
+use super::tile::limit_row;
 use crate::simd::{Arithmetic, Simd, by_lanes, unroll};
 
 /// Writes the sums of pixels `first..first + S::LANES`, as far as there are so many, to the rows of their channels.
@@ -33,11 +34,8 @@ fn turn_block<T: Arithmetic, S: Simd<T>, const V: usize, const N: usize>(
             vectors[PIXEL] = simd.load(&sums[PIXEL * V * N..]);
         });
         let mut vectors = turned(simd, vectors);
-        if let Some([min, max]) = limits {
-            let (min, max) = (simd.splat(min), simd.splat(max));
-            unroll!(ROW < N, {
-                vectors[ROW] = simd.within(vectors[ROW], min, max);
-            });
+        if let Some(limits) = limits {
+            limit_row(simd, &mut vectors, limits);
         }
         unroll!(ROW < N, {
             if ROW < rows.len() {

@@ -228,11 +228,15 @@ impl<T: Element> Job<'_, '_, T> {
         let (first, size) = (region.channels.start, [region.rows.len(), region.columns.len()]);
         let mut run = |part: &Part<'_, '_, T>, packs: bool| {
             let (channels, output) = (channels.clone(), &mut *output);
-            T::launch(weights.isa, Planes { stage, part, packs, packed, first, channels, output, size });
+            T::launch(
+                weights.isa,
+                Planes { stage, part, packs, packed, first, channels, output, size, far: region.far },
+            );
         };
         match way {
             Way::Known(bare) => {
-                let bare = Bare { stage, size, first, channels: channels.clone(), output, bare: *bare };
+                let bare =
+                    Bare { stage, size, first, channels: channels.clone(), output, bare: *bare, far: region.far };
                 run_known(weights.window.kernel(), sampling.step, bare);
             }
             // What a group's first channel sees is there for the others.
@@ -277,6 +281,7 @@ struct Bare<'j, 'i, T> {
     channels: Range<usize>,
     output: &'j mut [T],
     bare: BareImage<'i, T>,
+    far: bool,
 }
 
 /// The same with a kernel of known size.
@@ -292,7 +297,7 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
         if const { !S::CHANNEL_TILES } {
             unreachable!("nine types without vectors are too many to compile all of these kernels for");
         }
-        let Known(Bare { stage, size, first, channels, output, bare }) = self;
+        let Known(Bare { stage, size, first, channels, output, bare, far }) = self;
         let weights = stage.weights;
         let planes = ImagePlanes::<T, HEIGHT, WIDTH, STEP> {
             memory: bare.memory,
@@ -305,6 +310,7 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
             limits: stage.activation.limits(),
             output,
             size,
+            far,
         };
         // Lines of taps have little to gain from copies, and with wide kernels copies see too much padding: 28x28 and smaller images with 7x7 taps are
         // 1.6 to 2 times as fast without. Where vectors have halves, rows of all lengths fill them without copies.
@@ -333,6 +339,7 @@ struct Planes<'j, 'i, T> {
     output: &'j mut [T],
     /// Rows and columns of the region.
     size: [usize; 2],
+    far: bool,
 }
 
 impl<T: Element> Kernel<T> for Planes<'_, '_, T> {
@@ -340,7 +347,7 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let Planes { stage, part, packed, packs, first, channels, output, size: [rows, columns] } = self;
+        let Planes { stage, part, packed, packs, first, channels, output, size: [rows, columns], far } = self;
         let weights = stage.weights;
         let Part { ref source, offsets, order, place, size } = *part;
         let [ins, outs] = weights.group;
@@ -370,6 +377,7 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, T> {
                 output: &mut output[place[0] * columns + place[1]..],
                 output_pitch: columns,
                 size,
+                far,
             });
         }
     }

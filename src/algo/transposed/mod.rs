@@ -196,6 +196,7 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
                     channels: region.channels.start * count..region.channels.end * count,
                     rows: along(0, &region.rows),
                     columns: along(1, &region.columns),
+                    far: region.far,
                 };
                 let lead = [0, 1].map(|axis| (ahead[axis] + lead[axis]) % self.stride[axis]);
                 let woven = Woven { phases: self.stride, lead };
@@ -205,7 +206,7 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
                 let Extent { channels, rows, columns } = region.extent();
                 let (each, outputs) = (rows * columns, channels * rows * columns);
                 let channels = region.channels.start * each..region.channels.end * each;
-                let region = Region { sample: region.sample, channels, rows: 0..1, columns: 0..1 };
+                let region = Region { sample: region.sample, channels, rows: 0..1, columns: 0..1, far: region.far };
                 if let Ok(output) = output.view_mut().into_shape_with_order((outputs, 1, 1)) {
                     stage.run(input, &region, output, scratch.reborrow());
                 } else {
