@@ -68,7 +68,6 @@ fn beyond_the_caches() {
         ("packed around its middle", conv(1, 1, [4, 2]).padding([1, 2]), [1, 1400, 1399]),
         ("small images", Conv2d::depthwise(400, 3).padding(1), [90, 7, 7]),
         ("groups of five", conv(6, 30, 3).groups(6), [30, 61, 71]),
-        ("a matrix product", conv(3, 16, 3).stride(2), [9, 400, 401]),
     ];
     for (name, config, size) in cases {
         let (input, weight, bias) = tensors::<f32>(3, &config, size);
@@ -80,6 +79,24 @@ fn beyond_the_caches() {
                 let mut output = spoiled(want.dim().into(), layout);
                 on_threads(threads, || layer.run_into(&input, &mut output)).expect(name);
                 assert_same(&output, &want, &(name, isa, threads, layout));
+            }
+        }
+    }
+}
+
+#[test]
+fn products_beyond_the_caches() {
+    let (config, size) = (conv(24, 40, 1), [2, 161, 163]);
+    let (input, weight, bias) = tensors::<f32>(4, &config, size);
+    let want = reference::conv2d(&config, &input, &weight, bias.as_deref()).expect("a result");
+    assert!((input.len() + want.len()) * size_of::<f32>() > 12 << 20);
+    for (isa, algorithm) in isas().into_iter().flat_map(|isa| Algorithm::EXACT.map(|algorithm| (isa, algorithm))) {
+        let options = options(isa).algorithm(algorithm);
+        if let Ok(layer) = Conv2dLayer::with_options(&config, &weight, bias.as_deref(), options) {
+            for layout in [Layout::Standard, Layout::Pitched] {
+                let mut output = spoiled(want.dim().into(), layout);
+                layer.run_into(&input, &mut output).expect("a result");
+                assert_same(&output, &want, &(isa, algorithm, layout));
             }
         }
     }

@@ -11,7 +11,7 @@
 //! that a tap sees on padding can be left out. Their sums are kept as `[pixel][channel]` until the last block: then
 //! [`transpose`](super::transpose) turns them.
 
-use super::tile::{Block, CACHE_LINE};
+use super::tile::{Block, CACHE_LINE, ask_for};
 use super::transpose::transpose;
 use crate::simd::taps::{Clip, Runs};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
@@ -87,6 +87,10 @@ pub(crate) const fn lead(most: usize, run: usize) -> usize {
     if most < MOST_IN_RUN && fewer { half } else { 0 }
 }
 
+/// Vectors of each row that are written one behind the other where caches do not hold the output: memory takes neighbouring cache lines faster than lines from
+/// row to row. Measured with `cargo bench --bench layers` on batches of 8 and 32 images: 1.02 times as fast for 3x3 and 1x1 of few channels, 1.0 for others.
+const TURNED_FAR: usize = 4;
+
 /// Whether there is such a tile: what there is not is not compiled. Tiles of one vector serve the last panel too where the others have two,
 /// so they are of all sizes.
 const fn is_tile(registers: usize, vectors: usize, step: usize, runs: u16, len: u16) -> bool {
@@ -143,12 +147,16 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                 1 => tile.pixel as usize,
                 _ => tile.pixel as usize / run * run,
             });
-            while turned + S::LANES <= ready || (next.is_none() && turned < ready) {
-                transpose::<T, S, V>(simd, self.sums, self.rows, turned, self.block.limits);
-                turned += S::LANES;
+            let together = if self.block.far { TURNED_FAR * S::LANES } else { S::LANES };
+            while turned + together <= ready || (next.is_none() && turned < ready) {
+                let end = ready.min(turned + together);
+                while turned < end {
+                    transpose::<T, S, V>(simd, self.sums, self.rows, turned, self.block.limits);
+                    turned += S::LANES;
+                }
                 if self.block.far {
                     for row in self.rows.iter() {
-                        simd.prefetch(row, turned);
+                        ask_for(simd, row, turned, 0, [1, TURNED_FAR]);
                     }
                 }
             }
