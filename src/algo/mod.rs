@@ -33,7 +33,8 @@ use crate::parts::{Chunks, even_part};
 use crate::scratch::{Buffer, Scratch, Workspace};
 use crate::simd::Isa;
 
-/// Bytes of a call's input and output that caches hold.
+/// Bytes of a call's input and output that caches hold. Measured with `cargo bench --bench layers`, depthwise 3x3 on 112 to 512 columns and 32 MiB of third-level
+/// cache: from 16 MiB on to ask for outputs is 1.0 to 1.9 times as fast, up to 8 MiB 0.95 to 1.0.
 const FAR_BYTES: usize = 12 << 20;
 
 /// A rectangle of the output of one sample, for a range of channels.
@@ -169,7 +170,8 @@ pub(crate) fn drive<T: Element>(
         stage.run(input.index_axis_move(Axis(0), region.sample), &region, output, buffer.scratch());
     };
     let (samples, channels, rows, columns) = output.dim();
-    let far = (input.len() + output.len()) * size_of::<T>() > FAR_BYTES;
+    // A broadcast input may have any length.
+    let far = input.len().saturating_add(output.len()) > FAR_BYTES / size_of::<T>();
     let first = [schedule.rows - schedule.lead[0], schedule.columns - schedule.lead[1]];
     if let ([buffer], 1, 1) = (&mut *buffers, samples, schedule.splits)
         && (1..=first[0]).contains(&rows)
