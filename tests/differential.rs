@@ -84,6 +84,7 @@ fn beyond_the_caches() {
     }
 }
 
+/// The same for every algorithm.
 #[test]
 fn products_beyond_the_caches() {
     let (config, size) = (conv(24, 40, 1), [2, 161, 163]);
@@ -92,12 +93,14 @@ fn products_beyond_the_caches() {
     assert!((input.len() + want.len()) * size_of::<f32>() > 12 << 20);
     for (isa, algorithm) in isas().into_iter().flat_map(|isa| Algorithm::EXACT.map(|algorithm| (isa, algorithm))) {
         let options = options(isa).algorithm(algorithm);
-        if let Ok(layer) = Conv2dLayer::with_options(&config, &weight, bias.as_deref(), options) {
-            for layout in [Layout::Standard, Layout::Pitched] {
-                let mut output = spoiled(want.dim().into(), layout);
-                layer.run_into(&input, &mut output).expect("a result");
-                assert_same(&output, &want, &(isa, algorithm, layout));
-            }
+        let Ok(layer) = Conv2dLayer::with_options(&config, &weight, bias.as_deref(), options) else {
+            assert_eq!(isa, Isa::SCALAR, "{algorithm:?}");
+            continue;
+        };
+        for layout in [Layout::Standard, Layout::Pitched] {
+            let mut output = spoiled(want.dim().into(), layout);
+            layer.run_into(&input, &mut output).expect("a result");
+            assert_same(&output, &want, &(isa, algorithm, layout));
         }
     }
 }

@@ -13,6 +13,7 @@ pub(super) fn limit<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize>(
     results: &mut [[S::Vector; V]; R],
     limits: Option<[T; 2]>,
 ) {
+    const { assert!(R <= 16, "or some are left out") };
     if let Some(limits) = limits {
         unroll!(ROW < R, {
             limit_row(simd, &mut results[ROW], limits);
@@ -27,6 +28,7 @@ pub(super) fn limit_row<T: Arithmetic, S: Simd<T>, const N: usize>(
     vectors: &mut [S::Vector; N],
     [min, max]: [T; 2],
 ) {
+    const { assert!(N <= 16, "or some are left out") };
     let (min, max) = (simd.splat(min), simd.splat(max));
     unroll!(VECTOR < N, {
         vectors[VECTOR] = simd.within(vectors[VECTOR], min, max);
