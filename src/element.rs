@@ -54,6 +54,17 @@ pub trait Kernels: Arithmetic {
     fn launch<K: Kernel<Self>>(isa: Isa, kernel: K) -> K::Output;
 }
 
+/// The head of a function that no integer reaches, since those have no other order of summation: there are eight types of them, and no compiler need
+/// know what comes after.
+macro_rules! floats_only {
+    ($type:ty) => {
+        if const { !<$type as $crate::element::Kernels>::FLOATING } {
+            unreachable!("integers have one order of summation");
+        }
+    };
+}
+pub(crate) use floats_only;
+
 /// The smooth activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Curve {

@@ -13,7 +13,7 @@ use crate::activation::Activation;
 use crate::algo::{Extent, Region, Stage, activate, by_group};
 use crate::algorithm::ErrorBound;
 use crate::config::PaddingMode;
-use crate::element::{Element, Kernels};
+use crate::element::{Element, Kernels, floats_only};
 use crate::fourier::Fourier;
 use crate::padding::inside;
 use crate::parts::even_part;
@@ -166,6 +166,7 @@ impl<T: Element> Stage<T> for Frequency<'_, T> {
         mut output: ArrayViewMut3<'_, T>,
         scratch: Scratch<'_, T>,
     ) {
+        floats_only!(T);
         let Weights { isa, spectrum, ref transforms, group: [ins, outs], ref spectra, ref bias } = *self.weights;
         let (len, [height, width]) = (spectrum.len(), spectrum.lengths);
         let zero = Complex { re: T::ZERO, im: T::ZERO };

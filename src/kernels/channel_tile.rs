@@ -182,7 +182,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let tile = &self.block.tiles[self.index];
         let sums = self.multiply(simd);
         let width = V * S::LANES;
-        unroll!(RUN < N / P, at most 4, {
+        unroll!(RUN < (N / P), at most 4, {
             let first = tile.pixel as usize + RUN * self.block.run as usize;
             let places = &mut self.sums[first * width..][..P * width];
             unroll!(VECTOR < V, at most 2, {
@@ -244,7 +244,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
             });
             // Checks that it does not foresee keep the compiler from loading all pixels of a tap before it uses them: they would take registers too.
             let (mut runs, checked) = ([tap.memory; 4], STEP == ANY_STEP && !S::CLIPS);
-            unroll!(RUN < N / P, at most 4, {
+            unroll!(RUN < (N / P), at most 4, {
                 if checked {
                     runs[RUN] = tap.run(RUN);
                 }

@@ -379,7 +379,7 @@ impl<
         });
         let shifted = if S::SHIFTS && C == 1 && !MASKED { shifted_columns(WIDTH, STEP) } else { 0 };
         let mut sums = [[simd.splat(T::ZERO); V]; R];
-        unroll!(INPUT < (R - 1) * STEP + HEIGHT, {
+        unroll!(INPUT < ((R - 1) * STEP + HEIGHT), {
             // A branch for each row: without one the compiler loads all pixels before it uses any, more than there are registers.
             if let (Some(pixels), Some(others)) = (rows[0].row(INPUT), rows[1].row(INPUT)) {
                 let mut x = [[simd.splat(T::ZERO); V]; WIDTH];

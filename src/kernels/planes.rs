@@ -240,7 +240,7 @@ impl<T: Arithmetic, const R: usize, const V: usize, const READING: usize> Tile<'
                 behind[ROW] = simd.load_partial(&rows[ROW][V * S::LANES..]);
             }
         });
-        unroll!(TAP < S::LANES, {
+        unroll!(TAP < (S::LANES), {
             if const { TAP == 0 || READING == SHIFTED } && TAP < weights.len() {
                 let weight = simd.splat(weights[TAP]);
                 unroll!(ROW < R, at most 4, {
@@ -267,13 +267,13 @@ impl<T: Arithmetic, const R: usize, const V: usize, const READING: usize> Tile<'
         let Tile { pixels, pitch, len } = *self;
         let mut seen = (offset as usize..).step_by(pitch).map(|row| &pixels[row..][..len]);
         let mut next = || seen.next().expect("rows without end");
-        unroll!(LAST < ROWS - 1, at most 4, {
+        unroll!(LAST < (ROWS - 1), at most 4, {
             add_seen::<T, S, R, V, 0, LAST>(simd, next(), &weights[..=LAST], part);
         });
         for weights in weights.windows(ROWS) {
             add_seen::<T, S, R, V, 0, { ROWS - 1 }>(simd, next(), weights, part);
         }
-        unroll!(BEFORE < ROWS - 1, at most 4, {
+        unroll!(BEFORE < (ROWS - 1), at most 4, {
             const FIRST: usize = BEFORE + 1;
             let weights = &weights[weights.len() - (ROWS - FIRST)..];
             add_seen::<T, S, R, V, FIRST, { ROWS - 1 }>(simd, next(), weights, part);

@@ -224,7 +224,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
             // One vector is so many rows of the copy below the one before.
             let len = ((R - 1) * together + HEIGHT - 1) * PITCH + wide + WIDTH - 1;
             let pixels = &self.held[start..][..len];
-            unroll!(INPUT < (R - 1) * 2 + HEIGHT, {
+            unroll!(INPUT < ((R - 1) * 2 + HEIGHT), {
                 if INPUT < (R - 1) * together + HEIGHT {
                     unroll!(COLUMN < WIDTH, at most 8, {
                         let mut x = [simd.splat(T::ZERO); V];
@@ -244,7 +244,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
             });
         } else {
             let len = ((R - 1) * together + (HEIGHT - 1) / STEP) * PITCH + wide + (WIDTH - 1) / STEP;
-            unroll!(TAP < HEIGHT * WIDTH, at most 28, {
+            unroll!(TAP < (HEIGHT * WIDTH), at most 28, {
                 let (row, column) = (TAP / WIDTH, TAP % WIDTH);
                 let place = row % STEP * STEP + column % STEP;
                 let pixels = &self.held[place * self.plane + start..][..len];

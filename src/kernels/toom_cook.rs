@@ -156,7 +156,7 @@ fn values<T: Arithmetic, S: Simd<T>, const N: usize>(
     unroll!(PAIR < MOST_PAIRS, at most 3, {
         if PAIR < pairs {
             let (mut even, mut odd) = (inputs[2 * pairs], inputs[2 * pairs - 1]);
-            unroll!(J < MOST_PAIRS - 1, at most 2, {
+            unroll!(J < (MOST_PAIRS - 1), at most 2, {
                 if J + 1 < pairs {
                     let factor = simd.splat(coefficients.others[PAIR][J]);
                     even = simd.fma(factor, inputs[2 * J + 2], even);

@@ -9,7 +9,7 @@ use crate::algo::woven::Woven;
 use crate::algo::{Either, Reordering, Schedule};
 use crate::algorithm::{Algorithm, Candidate, ErrorBound};
 use crate::config::{Conv2d, PaddingMode};
-use crate::element::Element;
+use crate::element::{Element, floats_only};
 use crate::error::{Axis, Error};
 use crate::numerics::Numerics;
 use crate::plan::schedule::Demand;
@@ -149,6 +149,7 @@ impl<T: Element> Others<T> {
     }
 
     fn weights(&self, reordering: Reordering, weights: &impl WeightSource<T>) -> Weights<T> {
+        floats_only!(T);
         let Conv2d { in_channels, out_channels, groups, .. } = self.config;
         let (isa, group) = (self.isa, [in_channels / groups, out_channels / groups]);
         let (bias, weight) = (weights.bias(), |group, row, tap| weights.weight(group, row, tap));

@@ -23,7 +23,7 @@ mod x86;
 use core::fmt;
 
 pub(crate) use scalar::Scalar;
-pub(crate) use unroll::{by_lanes, unroll};
+pub(crate) use unroll::{Below, by_lanes, unroll};
 
 /// Arithmetic of one element, for what has no vectors.
 pub trait Arithmetic: Copy + PartialOrd {

@@ -27,7 +27,7 @@ use crate::algo::rows::{DirectRows, PassingRows, StagedRows};
 use crate::algo::woven::Woven;
 use crate::algo::{Extent, Region, Stage, by_group};
 use crate::config::PaddingMode;
-use crate::element::Element;
+use crate::element::{Element, floats_only};
 use crate::gemm::blocking::{SPARE, TileShape};
 use crate::gemm::{MAX_PANEL_ROWS, PackedWeights, Rows};
 use crate::kernels::plain_tile::MultiplyPlain;
@@ -192,6 +192,7 @@ impl<T: Element> Stage<T> for Winograd<'_, T> {
     }
 
     fn run(&self, input: ArrayView3<'_, T>, region: &Region, output: ArrayViewMut3<'_, T>, scratch: Scratch<'_, T>) {
+        floats_only!(T);
         let Weights { isa, group: [ins, outs], .. } = *self.weights;
         let mut rest = output;
         for (group, channels) in by_group(region.channels.clone(), outs) {
