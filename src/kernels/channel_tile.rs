@@ -164,6 +164,15 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     }
 }
 
+/// Where a pixel of a tile lies in its run of `P`; one alone is the first.
+struct InRun<const PIXEL: usize, const P: usize>;
+
+impl<const PIXEL: usize, const P: usize> InRun<PIXEL, P> {
+    const FIRST: bool = PIXEL.is_multiple_of(P);
+    const LAST: bool = PIXEL % P == P - 1;
+    const INNER: bool = !Self::FIRST && !Self::LAST;
+}
+
 /// A tile of `N` pixels in runs of `P`, `STEP` apart or [`ANY_STEP`], and `V` vectors of channels.
 struct OneTile<'a, 's, T, const N: usize, const P: usize, const V: usize, const STEP: usize> {
     block: &'s Block<'a, T>,
@@ -252,7 +261,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
             macro_rules! add {
                 ($pixel:ident where $chosen:expr) => {
                     unroll!($pixel < N, at most 28, {
-                        if const { $chosen } {
+                        if $chosen {
                             let (run, pixel) = ($pixel / P, $pixel % P);
                             let x = if checked { runs[run][pixel * pixel_step] } else { tap.pixel(run, pixel) };
                             let x = simd.splat(x);
@@ -264,11 +273,11 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                 };
             }
             if tap.clip != Clip::First {
-                add!(PIXEL where PIXEL.is_multiple_of(P));
+                add!(PIXEL where InRun::<PIXEL, P>::FIRST);
             }
-            add!(PIXEL where !PIXEL.is_multiple_of(P) && PIXEL % P < P - 1);
+            add!(PIXEL where InRun::<PIXEL, P>::INNER);
             if P > 1 && tap.clip != Clip::Last {
-                add!(PIXEL where PIXEL % P == P - 1);
+                add!(PIXEL where InRun::<PIXEL, P>::LAST);
             }
         }
         sums

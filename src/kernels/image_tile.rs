@@ -378,6 +378,8 @@ impl<
             });
         });
         let shifted = if S::SHIFTS && C == 1 && !MASKED { shifted_columns(WIDTH, STEP) } else { 0 };
+        // Without registers for all taps.
+        let read_at_use = S::REGISTERS <= 16 || (C == 1 && HEIGHT * WIDTH > S::REGISTERS);
         let mut sums = [[simd.splat(T::ZERO); V]; R];
         unroll!(INPUT < ((R - 1) * STEP + HEIGHT), {
             // A branch for each row: without one the compiler loads all pixels before it uses any, more than there are registers.
@@ -415,9 +417,8 @@ impl<
                         }
                     });
                     unroll!(ROW < R, at most 8, {
-                        if const { is_seen(INPUT, ROW * STEP, HEIGHT) } {
-                            // Without registers for all taps they are read at each use.
-                            let tap = if const { S::REGISTERS <= 16 || (C == 1 && HEIGHT * WIDTH > S::REGISTERS) } {
+                        if Sees::<ROW, STEP, HEIGHT, INPUT>::HOLDS {
+                            let tap = if read_at_use {
                                 simd.splat(one.weights[INPUT - ROW * STEP][COLUMN])
                             } else {
                                 taps[INPUT - ROW * STEP][COLUMN]
@@ -505,6 +506,13 @@ impl<
 /// the others take about as long. Measured with `cargo bench --bench layers`: 1.05 to 1.15 times as fast with 5x5 and 7x7; all of them 1.0 to 1.1.
 const fn shifted_columns(width: usize, step: usize) -> usize {
     if step == 1 && width >= 5 { width / 2 } else { 0 }
+}
+
+/// Whether a row of a tile sees a row of input.
+struct Sees<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize>;
+
+impl<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize> Sees<ROW, STEP, HEIGHT, INPUT> {
+    const HOLDS: bool = is_seen(INPUT, ROW * STEP, HEIGHT);
 }
 
 /// Whether a row of input is under a kernel so high that begins at row `first`.

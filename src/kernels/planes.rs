@@ -58,8 +58,12 @@ const SHARED: usize = 3;
 
 /// Whether a vector of a [`SHIFTED`] tile is one, of so many rows and vectors: half of them are. Then shifts take as long as the loads of the other half,
 /// and both as long as the multiply-adds.
-const fn is_shifted([row, vector]: [usize; 2], [rows, vectors]: [usize; 2]) -> bool {
-    if rows > 1 { row < rows / 2 } else { vector < vectors / 2 }
+struct IsShifted<const READING: usize, const ROW: usize, const VECTOR: usize, const R: usize, const V: usize>;
+
+impl<const READING: usize, const ROW: usize, const VECTOR: usize, const R: usize, const V: usize>
+    IsShifted<READING, ROW, VECTOR, R, V>
+{
+    const HOLDS: bool = READING == SHIFTED && if R > 1 { ROW < R / 2 } else { VECTOR < V / 2 };
 }
 
 /// How the pixels under taps lie to each other: the lengths of the runs that the taps fall into if those of each of a run lie a pixel, or a row, behind those
@@ -233,7 +237,7 @@ impl<T: Arithmetic, const R: usize, const V: usize, const READING: usize> Tile<'
         let (mut held, mut behind) = ([[simd.splat(T::ZERO); V]; R], [simd.splat(T::ZERO); R]);
         unroll!(ROW < R, at most 4, {
             rows[ROW] = &pixels[ROW * pitch..][..reach];
-            if const { READING == SHIFTED && is_shifted([ROW, 0], [R, V]) } {
+            if IsShifted::<READING, ROW, 0, R, V>::HOLDS {
                 unroll!(VECTOR < V, at most 8, {
                     held[ROW][VECTOR] = simd.load(&rows[ROW][VECTOR * S::LANES..]);
                 });
@@ -246,7 +250,7 @@ impl<T: Arithmetic, const R: usize, const V: usize, const READING: usize> Tile<'
                 unroll!(ROW < R, at most 4, {
                     unroll!(VECTOR < V, at most 8, {
                         let from = VECTOR * S::LANES;
-                        let x = if const { READING == SHIFTED && is_shifted([ROW, VECTOR], [R, V]) } {
+                        let x = if IsShifted::<READING, ROW, VECTOR, R, V>::HOLDS {
                             let next = if VECTOR + 1 < V { held[ROW][(VECTOR + 1) % V] } else { behind[ROW] };
                             simd.shift(held[ROW][VECTOR], next, TAP)
                         } else if READING == PARTLY {
@@ -292,7 +296,7 @@ fn add_seen<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const FIR
     unroll!(VECTOR < V, at most 8, {
         let x = simd.load(&pixels[VECTOR * S::LANES..]);
         unroll!(ROW < R, at most 4, {
-            if const { is_within(ROW, [FIRST, LAST]) } {
+            if IsWithin::<ROW, FIRST, LAST>::HOLDS {
                 part[ROW][VECTOR] = simd.fma(x, simd.splat(weights[LAST - ROW]), part[ROW][VECTOR]);
             }
         });
@@ -300,6 +304,8 @@ fn add_seen<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const FIR
 }
 
 /// Whether a row is one of those from the first to the last.
-const fn is_within(row: usize, [first, last]: [usize; 2]) -> bool {
-    first <= row && row <= last
+struct IsWithin<const ROW: usize, const FIRST: usize, const LAST: usize>;
+
+impl<const ROW: usize, const FIRST: usize, const LAST: usize> IsWithin<ROW, FIRST, LAST> {
+    const HOLDS: bool = FIRST <= ROW && ROW <= LAST;
 }
