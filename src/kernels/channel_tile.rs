@@ -194,24 +194,36 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         unroll!(RUN < (N / P), at most 4, {
             let first = tile.pixel as usize + RUN * self.block.run as usize;
             let places = &mut self.sums[first * width..][..P * width];
-            unroll!(VECTOR < V, at most 2, {
-                let bias = self.block.bias.map(|bias| &bias[VECTOR * S::LANES..]);
-                let bias = match bias {
-                    Some(bias) if bias.len() >= S::LANES => Some(simd.load(bias)),
-                    Some(bias) => Some(simd.load_partial(bias)),
-                    None => None,
-                };
-                unroll!(PIXEL < P, {
-                    let place = &mut places[PIXEL * width + VECTOR * S::LANES..][..S::LANES];
-                    let before = match bias {
-                        Some(bias) => bias,
-                        None => simd.load(place),
-                    };
-                    simd.store(simd.add(before, sums[RUN * P + PIXEL][VECTOR]), place);
-                });
-            });
+            let sums = sums[RUN * P..].first_chunk().expect("as many pixels");
+            add_run::<T, S, P, V>(simd, sums, self.block.bias, places);
         });
     }
+}
+
+/// Adds the sums of a run to the bias, or to what is there.
+#[inline(always)]
+fn add_run<T: Arithmetic, S: Simd<T>, const P: usize, const V: usize>(
+    simd: S,
+    sums: &[[S::Vector; V]; P],
+    bias: Option<&[T]>,
+    places: &mut [T],
+) {
+    unroll!(VECTOR < V, at most 2, {
+        let bias = bias.map(|bias| &bias[VECTOR * S::LANES..]);
+        let bias = match bias {
+            Some(bias) if bias.len() >= S::LANES => Some(simd.load(bias)),
+            Some(bias) => Some(simd.load_partial(bias)),
+            None => None,
+        };
+        unroll!(PIXEL < P, {
+            let place = &mut places[(PIXEL * V + VECTOR) * S::LANES..][..S::LANES];
+            let before = match bias {
+                Some(bias) => bias,
+                None => simd.load(place),
+            };
+            simd.store(simd.add(before, sums[PIXEL][VECTOR]), place);
+        });
+    });
 }
 
 impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize>

@@ -377,57 +377,13 @@ impl<
                 };
             });
         });
-        let shifted = if S::SHIFTS && C == 1 && !MASKED { shifted_columns(WIDTH, STEP) } else { 0 };
-        // Without registers for all taps.
-        let read_at_use = S::REGISTERS <= 16 || (C == 1 && HEIGHT * WIDTH > S::REGISTERS);
         let mut sums = [[simd.splat(T::ZERO); V]; R];
         unroll!(INPUT < ((R - 1) * STEP + HEIGHT), {
             // A branch for each row: without one the compiler loads all pixels before it uses any, more than there are registers.
             if let (Some(pixels), Some(others)) = (rows[0].row(INPUT), rows[1].row(INPUT)) {
-                let mut x = [[simd.splat(T::ZERO); V]; WIDTH];
-                let mut behind = simd.splat(T::ZERO);
-                if shifted > 0 {
-                    behind = simd.load_partial(&pixels[V * S::LANES..V * S::LANES + WIDTH - 1]);
-                }
-                unroll!(VECTOR < V, at most 2, {
-                    unroll!(COLUMN < WIDTH, at most 8, {
-                        let (first, at) = (VECTOR * S::LANES, VECTOR * S::LANES * STEP + COLUMN);
-                        if (1..=shifted).contains(&COLUMN) {
-                            let next = if VECTOR + 1 == V { behind } else { simd.load(&pixels[first + S::LANES..]) };
-                            x[COLUMN][VECTOR] = simd.shift(x[0][VECTOR], next, COLUMN);
-                        } else if STEP == 1 {
-                            x[COLUMN][VECTOR] = match C {
-                                1 => simd.load(&pixels[at..]),
-                                _ => simd.load_halves(&pixels[at..], &others[at..]),
-                            };
-                        } else if COLUMN.is_multiple_of(2) {
-                            let behind = if C == 1 { &pixels[at + S::LANES..] } else { &others[at..] };
-                            let (even, odd) = simd.unzip(simd.load(&pixels[at..]), simd.load(behind));
-                            x[COLUMN][VECTOR] = even;
-                            if COLUMN + 1 < WIDTH {
-                                x[COLUMN + 1][VECTOR] = odd;
-                            }
-                        }
-                    });
-                });
+                let x = self.pixels(simd, pixels, others);
                 unroll!(COLUMN < WIDTH, at most 8, {
-                    unroll!(VECTOR < V, at most 2, {
-                        if MASKED {
-                            x[COLUMN][VECTOR] = simd.keep(x[COLUMN][VECTOR], masks[COLUMN][VECTOR]);
-                        }
-                    });
-                    unroll!(ROW < R, at most 8, {
-                        if Sees::<ROW, STEP, HEIGHT, INPUT>::HOLDS {
-                            let tap = if read_at_use {
-                                simd.splat(one.weights[INPUT - ROW * STEP][COLUMN])
-                            } else {
-                                taps[INPUT - ROW * STEP][COLUMN]
-                            };
-                            unroll!(VECTOR < V, at most 2, {
-                                sums[ROW][VECTOR] = simd.fma(x[COLUMN][VECTOR], tap, sums[ROW][VECTOR]);
-                            });
-                        }
-                    });
+                    self.add_column::<S, INPUT, COLUMN>(simd, x[COLUMN], &masks[COLUMN], &taps, &mut sums);
                 });
             }
         });
@@ -439,6 +395,70 @@ impl<
         });
         limit(simd, &mut sums, self.planes.view.limits);
         sums
+    }
+
+    /// What the taps of each column see of a row of input. A function of its own, as the next, since compilers take long over loops that are written out within
+    /// others.
+    #[inline(always)]
+    fn pixels<S: Simd<T>>(&self, simd: S, pixels: &[T], others: &[T]) -> [[S::Vector; V]; WIDTH] {
+        let shifted = if S::SHIFTS && C == 1 && !MASKED { shifted_columns(WIDTH, STEP) } else { 0 };
+        let mut x = [[simd.splat(T::ZERO); V]; WIDTH];
+        let mut behind = simd.splat(T::ZERO);
+        if shifted > 0 {
+            behind = simd.load_partial(&pixels[V * S::LANES..V * S::LANES + WIDTH - 1]);
+        }
+        unroll!(VECTOR < V, at most 2, {
+            unroll!(COLUMN < WIDTH, at most 8, {
+                let (first, at) = (VECTOR * S::LANES, VECTOR * S::LANES * STEP + COLUMN);
+                if (1..=shifted).contains(&COLUMN) {
+                    let next = if VECTOR + 1 == V { behind } else { simd.load(&pixels[first + S::LANES..]) };
+                    x[COLUMN][VECTOR] = simd.shift(x[0][VECTOR], next, COLUMN);
+                } else if STEP == 1 {
+                    x[COLUMN][VECTOR] = match C {
+                        1 => simd.load(&pixels[at..]),
+                        _ => simd.load_halves(&pixels[at..], &others[at..]),
+                    };
+                } else if COLUMN.is_multiple_of(2) {
+                    let behind = if C == 1 { &pixels[at + S::LANES..] } else { &others[at..] };
+                    let (even, odd) = simd.unzip(simd.load(&pixels[at..]), simd.load(behind));
+                    x[COLUMN][VECTOR] = even;
+                    if COLUMN + 1 < WIDTH {
+                        x[COLUMN + 1][VECTOR] = odd;
+                    }
+                }
+            });
+        });
+        x
+    }
+
+    /// Adds the products of what a column of taps sees of a row of input.
+    #[inline(always)]
+    fn add_column<S: Simd<T>, const INPUT: usize, const COLUMN: usize>(
+        &self,
+        simd: S,
+        mut x: [S::Vector; V],
+        masks: &[S::Mask; V],
+        taps: &[[S::Vector; WIDTH]; HEIGHT],
+        sums: &mut [[S::Vector; V]; R],
+    ) {
+        unroll!(VECTOR < V, at most 2, {
+            if MASKED {
+                x[VECTOR] = simd.keep(x[VECTOR], masks[VECTOR]);
+            }
+        });
+        unroll!(ROW < R, at most 8, {
+            if Sees::<ROW, STEP, HEIGHT, INPUT>::HOLDS {
+                // Without registers for all taps they are read at each use.
+                let tap = if S::REGISTERS <= 16 || (C == 1 && HEIGHT * WIDTH > S::REGISTERS) {
+                    simd.splat(self.planes.channels[0].weights[INPUT - ROW * STEP][COLUMN])
+                } else {
+                    taps[INPUT - ROW * STEP][COLUMN]
+                };
+                unroll!(VECTOR < V, at most 2, {
+                    sums[ROW][VECTOR] = simd.fma(x[VECTOR], tap, sums[ROW][VECTOR]);
+                });
+            }
+        });
     }
 
     #[inline(always)]

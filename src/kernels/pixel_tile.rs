@@ -153,29 +153,45 @@ fn add<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const LIMITED:
     range: Range<usize>,
 ) {
     let whole = range.len() == V * S::LANES;
-    let (min, max) = (simd.splat(min), simd.splat(max));
-    unroll!(ROW < R, {
-        let row = &mut rows[ROW][range.clone()];
-        unroll!(VECTOR < V, at most 6, {
-            let at = VECTOR * S::LANES;
-            if whole || row.len() >= at + S::LANES {
-                let place = &mut row[at..at + S::LANES];
-                let before = match bias {
-                    Some(bias) => simd.splat(bias[ROW]),
-                    None => simd.load(place),
-                };
-                let sum = simd.add(before, sums[ROW][VECTOR]);
-                simd.store(if LIMITED { simd.within(sum, min, max) } else { sum }, place);
-            } else {
-                let place = &mut row[at..];
-                let before = match bias {
-                    Some(bias) => simd.splat(bias[ROW]),
-                    None => simd.load_partial(place),
-                };
-                let sum = simd.add(before, sums[ROW][VECTOR]);
-                simd.store_partial(if LIMITED { simd.within(sum, min, max) } else { sum }, place);
-            }
-        });
+    let limits = [simd.splat(min), simd.splat(max)];
+    unroll!(ROW < R, at most 8, {
+        let bias = match bias {
+            Some(bias) => Some(simd.splat(bias[ROW])),
+            None => None,
+        };
+        add_row::<T, S, V, LIMITED>(simd, sums[ROW], bias, limits, &mut rows[ROW][range.clone()], whole);
+    });
+}
+
+/// The same for one row: of whole vectors, or of what it has.
+#[inline(always)]
+fn add_row<T: Arithmetic, S: Simd<T>, const V: usize, const LIMITED: bool>(
+    simd: S,
+    sums: [S::Vector; V],
+    bias: Option<S::Vector>,
+    [min, max]: [S::Vector; 2],
+    row: &mut [T],
+    whole: bool,
+) {
+    unroll!(VECTOR < V, at most 6, {
+        let at = VECTOR * S::LANES;
+        if whole || row.len() >= at + S::LANES {
+            let place = &mut row[at..at + S::LANES];
+            let before = match bias {
+                Some(bias) => bias,
+                None => simd.load(place),
+            };
+            let sum = simd.add(before, sums[VECTOR]);
+            simd.store(if LIMITED { simd.within(sum, min, max) } else { sum }, place);
+        } else {
+            let place = &mut row[at..];
+            let before = match bias {
+                Some(bias) => bias,
+                None => simd.load_partial(place),
+            };
+            let sum = simd.add(before, sums[VECTOR]);
+            simd.store_partial(if LIMITED { simd.within(sum, min, max) } else { sum }, place);
+        }
     });
 }
 
@@ -208,7 +224,7 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
             x[VECTOR] = if V == 1 && reads_partly::<T, S>() { simd.load_partial(pixels) } else { simd.load(pixels) };
         });
         if !MASKED || (S::REGISTERS <= 16 && mask == all) {
-            unroll!(ROW < R, {
+            unroll!(ROW < R, at most 8, {
                 let weight = simd.splat(weights[ROW]);
                 unroll!(VECTOR < V, at most 6, {
                     sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);
@@ -216,7 +232,7 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
             });
             continue;
         }
-        unroll!(ROW < R, {
+        unroll!(ROW < R, at most 8, {
             if mask & (1 << ROW) != 0 {
                 let weight = simd.splat(weights[ROW]);
                 unroll!(VECTOR < V, at most 6, {

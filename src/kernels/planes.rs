@@ -248,20 +248,34 @@ impl<T: Arithmetic, const R: usize, const V: usize, const READING: usize> Tile<'
             if const { TAP == 0 || READING == SHIFTED } && TAP < weights.len() {
                 let weight = simd.splat(weights[TAP]);
                 unroll!(ROW < R, at most 4, {
-                    unroll!(VECTOR < V, at most 8, {
-                        let from = VECTOR * S::LANES;
-                        let x = if IsShifted::<READING, ROW, VECTOR, R, V>::HOLDS {
-                            let next = if VECTOR + 1 < V { held[ROW][(VECTOR + 1) % V] } else { behind[ROW] };
-                            simd.shift(held[ROW][VECTOR], next, TAP)
-                        } else if READING == PARTLY {
-                            simd.load_partial(&rows[ROW][from..len.min(from + S::LANES)])
-                        } else {
-                            simd.load(&rows[ROW][TAP + from..])
-                        };
-                        part[ROW][VECTOR] = simd.fma(x, weight, part[ROW][VECTOR]);
-                    });
+                    let held = (&held[ROW], behind[ROW]);
+                    self.add_tap::<S, ROW, TAP>(simd, rows[ROW], held, weight, &mut part[ROW]);
                 });
             }
+        });
+    }
+
+    /// Adds the products of a row with one tap.
+    #[inline(always)]
+    fn add_tap<S: Simd<T>, const ROW: usize, const TAP: usize>(
+        &self,
+        simd: S,
+        row: &[T],
+        (held, behind): (&[S::Vector; V], S::Vector),
+        weight: S::Vector,
+        part: &mut [S::Vector; V],
+    ) {
+        unroll!(VECTOR < V, at most 8, {
+            let from = VECTOR * S::LANES;
+            let x = if IsShifted::<READING, ROW, VECTOR, R, V>::HOLDS {
+                let next = if VECTOR + 1 < V { held[(VECTOR + 1) % V] } else { behind };
+                simd.shift(held[VECTOR], next, TAP)
+            } else if READING == PARTLY {
+                simd.load_partial(&row[from..self.len.min(from + S::LANES)])
+            } else {
+                simd.load(&row[TAP + from..])
+            };
+            part[VECTOR] = simd.fma(x, weight, part[VECTOR]);
         });
     }
 
