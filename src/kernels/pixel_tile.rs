@@ -155,10 +155,7 @@ fn add<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const LIMITED:
     let whole = range.len() == V * S::LANES;
     let limits = [simd.splat(min), simd.splat(max)];
     unroll!(ROW < R, at most 8, {
-        let bias = match bias {
-            Some(bias) => Some(simd.splat(bias[ROW])),
-            None => None,
-        };
+        let bias = bias.map(|bias| bias[ROW]);
         add_row::<T, S, V, LIMITED>(simd, sums[ROW], bias, limits, &mut rows[ROW][range.clone()], whole);
     });
 }
@@ -168,7 +165,7 @@ fn add<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const LIMITED:
 fn add_row<T: Arithmetic, S: Simd<T>, const V: usize, const LIMITED: bool>(
     simd: S,
     sums: [S::Vector; V],
-    bias: Option<S::Vector>,
+    bias: Option<T>,
     [min, max]: [S::Vector; 2],
     row: &mut [T],
     whole: bool,
@@ -178,7 +175,7 @@ fn add_row<T: Arithmetic, S: Simd<T>, const V: usize, const LIMITED: bool>(
         if whole || row.len() >= at + S::LANES {
             let place = &mut row[at..at + S::LANES];
             let before = match bias {
-                Some(bias) => bias,
+                Some(bias) => simd.splat(bias),
                 None => simd.load(place),
             };
             let sum = simd.add(before, sums[VECTOR]);
@@ -186,7 +183,7 @@ fn add_row<T: Arithmetic, S: Simd<T>, const V: usize, const LIMITED: bool>(
         } else {
             let place = &mut row[at..];
             let before = match bias {
-                Some(bias) => bias,
+                Some(bias) => simd.splat(bias),
                 None => simd.load_partial(place),
             };
             let sum = simd.add(before, sums[VECTOR]);
