@@ -144,7 +144,7 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
                         self.run_tile::<S, R, $vectors, PARTLY>(simd, row, column);
                     } else if const { S::SHIFTS && R * $vectors > 2 } && reading == SHIFTED {
                         self.run_tile::<S, R, $vectors, SHIFTED>(simd, row, column);
-                    } else if const { R > 1 } && reading == SHARED {
+                    } else if const { R > 1 && S::CHANNEL_TILES } && reading == SHARED {
                         self.run_tile::<S, R, $vectors, SHARED>(simd, row, column);
                     } else {
                         self.run_tile::<S, R, $vectors, WHOLE>(simd, row, column);
@@ -152,9 +152,9 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
                     $vectors
                 }};
             }
-            // As many sums as the registers hold, or as a multiply-add takes to be done.
+            // As many sums as the registers hold, or as a multiply-add takes to be done. Without vectors less is enough to compile, for ten types.
             let vectors = match left {
-                LONG.. if const { R == 1 } => tile!(LONG),
+                LONG.. if const { R == 1 && S::CHANNEL_TILES } => tile!(LONG),
                 3 | 5.. if const { R > 1 && S::REGISTERS > 16 } => tile!(3),
                 2.. => tile!(2),
                 _ => tile!(1),
