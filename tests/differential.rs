@@ -6,7 +6,7 @@ use common::cases::{
     check_into, check_layer, check_standard, check_transposed, conv, convolutions, options, tensors, transposed,
 };
 use common::{LAYOUTS, Layout, Random, TestElement, assert_same, bias_for, isas, laid_out, on_threads, spoiled};
-use ndarray::{Array1, Array4, s};
+use ndarray::{Array1, Array4, ArrayView4, ArrayViewMut4, s};
 use ndconv::{
     Activation, Algorithm, Conv2d, Conv2dLayer, ConvTranspose2dLayer, DeformConv2dLayer, DeformInput,
     DepthwiseSeparableLayer, DepthwiseSeparableWeights, Error, Float, InvertedResidualLayer, InvertedResidualWeights,
@@ -101,6 +101,39 @@ fn products_beyond_the_caches() {
             let mut output = spoiled(want.dim().into(), layout);
             layer.run_into(&input, &mut output).expect("a result");
             assert_same(&output, &want, &(isa, algorithm, layout));
+        }
+    }
+}
+
+/// Where rows of output are whole vectors, stores begin with cache lines, wherever in memory the first row does.
+#[test]
+fn wherever_cache_lines_begin() {
+    let mut cases = vec![("a plane", conv(1, 1, 3).padding(1), [1, 1264, 1264], None)];
+    for algorithm in Algorithm::EXACT.map(Some) {
+        cases.push(("rows", conv(3, 40, 3).padding(1), [1, 288, 272], algorithm));
+        cases.push(("one run", conv(9, 40, 1), [1, 256, 252], algorithm));
+    }
+    for (name, config, size, algorithm) in cases {
+        let (input, weight, bias) = tensors::<f32>(5, &config, size);
+        let want = reference::conv2d(&config, &input, &weight, bias.as_deref()).expect(name);
+        assert!((input.len() + want.len()) * size_of::<f32>() > 12 << 20, "{name}");
+        for isa in isas() {
+            let options = algorithm.map_or(options(isa), |algorithm| options(isa).algorithm(algorithm));
+            let Ok(layer) = Conv2dLayer::with_options(&config, &weight, bias.as_deref(), options) else {
+                assert_eq!(isa, Isa::SCALAR, "{algorithm:?}");
+                continue;
+            };
+            for first in 0..16 {
+                let (mut read, mut written) = (vec![0.0; first], vec![0.77; first + want.len() + 16]);
+                read.extend(&input);
+                let input = ArrayView4::from_shape(input.dim(), &read[first..]).expect("as many");
+                let output = &mut written[first..first + want.len()];
+                let mut output = ArrayViewMut4::from_shape(want.dim(), output).expect("as many");
+                layer.run_into(&input, &mut output).expect(name);
+                assert_same(&output.to_owned(), &want, &(name, isa, algorithm, first));
+                let around = written[..first].iter().chain(&written[first + want.len()..]);
+                assert!(around.into_iter().all(|&element| element == 0.77), "{name} {isa:?} {algorithm:?} {first}");
+            }
         }
     }
 }

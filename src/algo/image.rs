@@ -225,7 +225,8 @@ impl<'a, T: Element> WindowSource<'a, T> {
         let first = place([1, 1], [*window.rows.first()?, *window.columns.first()?]);
         let last = place(self.size, [*window.rows.last()?, *window.columns.last()?]);
         let run = self.run(step[0] * self.image.width);
-        let spare = (run.next_multiple_of(vector) - run) as isize;
+        // Vectors may begin anywhere where the last one can be read in a part.
+        let spare = if reads_partly { vector - 1 } else { run.next_multiple_of(vector) - run } as isize;
         let behind = last + (channels.checked_sub(1)? * self.plane()) as isize + 1;
         // Taps are told where their pixels lie in 32 bits.
         let near = u32::try_from(window.channels_per_block().saturating_add(1).saturating_mul(self.plane())).is_ok();

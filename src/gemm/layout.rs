@@ -30,6 +30,9 @@ pub(crate) struct Sight {
 /// Pixels of an image that may have tiles of their own.
 const MOST_APART: usize = 16;
 
+/// Vectors of a run, with pixels as lanes, from which on one more for the sake of whole cache lines is worth it.
+const MANY_VECTORS: usize = 8;
+
 /// Tiles, taps and places that are kept in all: small layers take some hundreds. What is kept is read again from the second-level cache at worst.
 const MOST_KEPT: usize = 16 << 10;
 
@@ -162,11 +165,15 @@ impl Layouts {
 }
 
 impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
-    /// Lays out the product, if it has not been laid out before.
-    pub(super) fn lay_out(&self, layouts: &mut Layouts) -> Layout {
+    /// Lays out the product, if it has not been laid out before, for rows of output with so many elements before their first cache line.
+    pub(super) fn lay_out(&self, before_line: Option<usize>, layouts: &mut Layouts) -> Layout {
         layouts.trim();
         layouts.wanted.clear();
+        let (runs, shape) = (self.source.runs(), TileShape::of::<T>(self.isa));
+        let before_line =
+            before_line.filter(|_| self.far && shape.reads_partly && runs.len >= MANY_VECTORS * shape.lanes);
         self.describe(&mut layouts.wanted);
+        layouts.wanted.push(before_line.map_or(-1, |before| before as isize));
         if let Some(layout) = layouts.find(self.isa, self.lanes) {
             return layout;
         }
@@ -175,11 +182,10 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         layouts.notes.offsets.resize(self.source.channel_taps(), 0);
         self.source.offsets(&mut layouts.notes.offsets);
         layouts.notes.sights.clear();
-        let (runs, shape) = (self.source.runs(), TileShape::of::<T>(self.isa));
         if self.lanes.gathered() {
             self.lay_gathered(runs, shape, layouts);
         } else {
-            self.lay_tiles(runs, shape, layouts);
+            self.lay_tiles(runs, shape, before_line, layouts);
         }
         self.list_channel(&mut layouts.notes);
         let channels = self.weights.taps().div_ceil(self.source.channel_taps());
@@ -229,8 +235,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         self.source.describe(words);
     }
 
-    /// Cuts the runs of pixels into tiles, and notes what each sees.
-    fn lay_tiles(&self, runs: Runs, shape: TileShape, layouts: &mut Layouts) {
+    /// Cuts the runs of pixels into tiles, and notes what each sees. With pixels as lanes vectors begin where cache lines do, if it is known where the first does.
+    fn lay_tiles(&self, runs: Runs, shape: TileShape, before_line: Option<usize>, layouts: &mut Layouts) {
         let Layouts { tiles, notes: Notes { sights, offsets, .. }, .. } = layouts;
         let Runs { count, len, pitch, step } = runs;
         let channels = self.weights.panels().total;
@@ -269,7 +275,6 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let whole = apart || self.end_of_part(0, len, most) == len;
         // Where the last run's last pixels are to be read in a part of a vector, they are a tile of their own.
         let cut = self.lanes == Lanes::Pixels && len > shape.lanes && !self.source.whole_vectors();
-        let last_vector = if cut { len / shape.lanes * shape.lanes } else { len };
         let mut run = 0;
         while run < count {
             if lead > 0 && run + 2 <= count {
@@ -286,10 +291,16 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
             let runs =
                 if run + together <= count && !self.better_cut(run..run + together, len, shape) { together } else { 1 };
-            let mut start = 0;
+            // What is before the first whole vector of output is the end of a tile that is nearly as large as any.
+            let before = before_line.map_or(0, |before| (before + run * len * (shape.lanes - 1)) % shape.lanes);
+            let mut start = if before > 0 { (most - shape.lanes + before).min(len) } else { 0 };
+            if start > 0 {
+                add(run..run + 1, 0..start);
+            }
+            let last_vector = if cut { start + (len - start) / shape.lanes * shape.lanes } else { len };
             while start < len {
                 let end = match whole {
-                    true if start == 0 && run + 1 == count => last_vector,
+                    true if start < last_vector && run + 1 == count => last_vector,
                     true => len,
                     false => self.end_of_part(start, len, most),
                 };

@@ -93,6 +93,11 @@ pub(crate) trait Rows<T> {
     /// Calls `with` on the rows `first..first + count`.
     fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]]));
 
+    /// Elements before the first cache line that begins in a row, if it is so for all rows.
+    fn before_line(&mut self) -> Option<usize> {
+        None
+    }
+
     /// The rows `first..first + count` as one run of memory, if each has one element and they lie so.
     fn column(&mut self, _first: usize, _count: usize) -> Option<&mut [T]> {
         None
@@ -143,7 +148,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let shape = TileShape::of::<T>(self.isa);
         let runs = self.source.runs();
         let pixels = runs.count * runs.len;
-        let layout = self.lay_out(layouts);
+        let before_line = if self.lanes == Lanes::Pixels { output.before_line() } else { None };
+        let layout = self.lay_out(before_line, layouts);
         let most = shape.panels_together(self.lanes, layout.most_pixels);
         for (index, taps) in self.weights.blocks().iter().cloned().enumerate() {
             // A block without taps may begin behind the last channel: a phase of a transposed convolution need not have the kernel's last ones.

@@ -11,7 +11,7 @@
 //! that a tap sees on padding can be left out. Their sums are kept as `[pixel][channel]` until the last block: then
 //! [`transpose`](super::transpose) turns them.
 
-use super::tile::{Block, CACHE_LINE, ask_for};
+use super::tile::{Block, CACHE_LINE, ask_for, before_line};
 use super::transpose::transpose;
 use crate::simd::taps::{Clip, Runs};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
@@ -127,6 +127,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(self, simd: S) {
         // Turning what is ready while the next tile is under way costs less than turning all at the end.
         let (mut turned, run) = (0, self.block.run as usize);
+        let skew = before_line(self.rows).unwrap_or(0);
         for index in 0..self.block.tiles.len() {
             macro_rules! by_size {
                 ($($runs:literal x $($len:literal)*),*) => {
@@ -148,11 +149,15 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                 _ => tile.pixel as usize / run * run,
             });
             let together = if self.block.far { TURNED_FAR * S::LANES } else { S::LANES };
-            while turned + together <= ready || (next.is_none() && turned < ready) {
-                let end = ready.min(turned + together);
+            loop {
+                let end = if turned == 0 && skew > 0 { skew } else { turned + together };
+                if turned >= ready || (end > ready && next.is_some()) {
+                    break;
+                }
+                let end = end.min(ready);
                 while turned < end {
                     transpose::<T, S, V>(simd, self.sums, self.rows, turned, self.block.limits);
-                    turned += S::LANES;
+                    turned = end.min(turned + S::LANES);
                 }
                 if self.block.far {
                     for row in self.rows.iter() {

@@ -13,7 +13,7 @@
 
 use core::ops::Range;
 
-use super::tile::{FEW_TAPS, ask_for, limit};
+use super::tile::{CACHE_LINE, FEW_TAPS, ask_for, limit};
 use crate::simd::rows::Rows;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -104,6 +104,7 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
         let wide = if self.far { FAR } else { WIDE };
         let band = if columns < wide { BAND } else { tile_rows::<HEIGHT>(S::REGISTERS, rows) };
         let (view, output) = (self.view(), core::mem::take(&mut self.output));
+        let before = self.before_line(output, S::LANES);
         // Each channel has the same columns of tiles.
         let mut of_one = Across::<1, WIDTH>::new();
         let mut of_two = [const { Across::<2, WIDTH>::new() }; COLUMNS];
@@ -116,9 +117,9 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
                 let mut column = 0;
                 while column < columns {
                     if column + S::LANES < columns {
-                        let across = &mut of_two[column / (2 * S::LANES) % COLUMNS];
+                        let across = &mut of_two[column.div_ceil(2 * S::LANES) % COLUMNS];
                         plane.run_column(simd, band.clone(), column, across);
-                        column += 2 * S::LANES;
+                        column += if column == 0 && before > 0 { S::LANES + before } else { 2 * S::LANES };
                     } else {
                         plane.run_column(simd, band.clone(), column, &mut of_one);
                         column += S::LANES;
@@ -126,6 +127,19 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
                 }
                 first = band.end;
             }
+        }
+    }
+
+    /// Columns of each row before the first that begins a vector of memory, if caches hold neither input nor output and both are alike in it. Then all tiles
+    /// but the first begin there. Measured with `cargo bench --bench layers`, 512 to 1024 columns: 1.03 to 1.06 times as fast with all rows 16 bytes from lines; within
+    /// the caches, or where only what is written begins with lines, 0.93 to 1.0.
+    #[inline(always)]
+    fn before_line(&self, output: &[T], lanes: usize) -> usize {
+        let whole = [self.size[1], self.image[1]].iter().all(|columns| columns.is_multiple_of(lanes));
+        let before = |memory: &[T]| memory.as_ptr().align_offset(CACHE_LINE) % lanes;
+        match (STEP, self.far && whole, self.memory.get(self.start..)) {
+            (1, true, Some(input)) if before(input) == before(output) => before(output),
+            _ => 0,
         }
     }
 
