@@ -142,7 +142,6 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// Computes all pixels. Row 0 of `output` is the first row of the first panel.
     pub(crate) fn run(&self, output: &mut impl Rows<T>, memory: Memory<'_, T>) {
         let Memory { packed: scratch, gathered, sums, layouts } = memory;
-        let zeros = [T::ZERO; few_pixels::MOST * MAX_PANEL_ROWS];
         let panels = self.weights.panels();
         let first_row = panels.range(self.panels.clone()).start;
         let shape = TileShape::of::<T>(self.isa);
@@ -151,6 +150,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let before_line = if self.lanes == Lanes::Pixels { output.before_line() } else { None };
         let layout = self.lay_out(before_line, layouts);
         let most = shape.panels_together(self.lanes, layout.most_pixels);
+        let few = !self.lanes.are_pixels() && most > 1;
+        // All in one call: where memory is the limit, each takes a tenth of the time of a few panels.
+        let at_once = if few { self.panels.len() } else { most };
         for (index, taps) in self.weights.blocks().iter().cloned().enumerate() {
             // A block without taps may begin behind the last channel: a phase of a transposed convolution need not have the kernel's last ones.
             let first_tap = taps.start.min(self.weights.taps() - 1);
@@ -171,9 +173,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             let of_block = if self.lanes.gathered() { layouts.gathered() } else { layouts.taps() };
             let mut panel = self.panels.start;
             while panel < self.panels.end {
-                let mut together = panel..(panel + most).min(self.panels.end);
+                let mut together = panel..(panel + at_once).min(self.panels.end);
                 let mut rows = panels.range(together.clone());
-                if !self.lanes.are_pixels() && together.len() > 1 && rows.len() < together.len() * panels.size {
+                if few && together.len() > 1 && rows.len() < together.len() * panels.size {
                     // The last panel has fewer channels, and goes by itself.
                     together.end -= 1;
                     rows = panels.range(together.clone());
@@ -194,7 +196,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     first_list,
                     bias: match (index, self.bias) {
                         (0, Some(bias)) => Some(&bias[first..first + rows]),
-                        (0, None) => Some(&zeros[..rows]),
+                        (0, None) => Some(self.weights.zeros(rows)),
                         _ => None,
                     },
                     limits: if index + 1 == self.weights.blocks().len() { self.limits } else { None },
@@ -208,18 +210,19 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     });
                 } else {
                     let sums = &mut sums[shape.padded(first) * pixels..];
-                    if together.len() > 1 {
-                        let sums = &mut sums[..rows * pixels];
-                        T::launch(self.isa, MultiplyFew { block, panels: together.len(), sums: &mut *sums });
-                        let of_panels = sums.chunks_exact(rows * pixels / together.len());
-                        if index + 1 == self.weights.blocks().len()
-                            && let Some(column) = output.column(first, rows)
-                        {
-                            column.copy_from_slice(sums);
-                        } else if index + 1 == self.weights.blocks().len() {
-                            let firsts = (first..).step_by(panels.size);
-                            for (first, sums) in firsts.zip(of_panels) {
-                                output.with_rows(first, panels.size, |rows| few_pixels::turn(sums, rows));
+                    if few && together.len() > 1 {
+                        let panels = together.len();
+                        let launch = |sums| T::launch(self.isa, MultiplyFew { block, panels, most, sums });
+                        if let Some(column) = output.column(first, rows) {
+                            // As the sums of one pixel lie, so do its outputs.
+                            launch(column);
+                        } else {
+                            let (sums, each) = (&mut sums[..rows * pixels], rows / panels);
+                            launch(&mut *sums);
+                            if index + 1 == self.weights.blocks().len() {
+                                for (first, sums) in (first..).step_by(each).zip(sums.chunks_exact(each * pixels)) {
+                                    output.with_rows(first, each, |rows| few_pixels::turn(sums, rows));
+                                }
                             }
                         }
                         panel = together.end;

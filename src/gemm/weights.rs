@@ -19,6 +19,8 @@ pub(crate) struct PackedWeights<T> {
     before: Vec<usize>,
     /// The rows that each tap of each block has, if not all have all.
     masks: Vec<u32>,
+    /// One for each row of a group.
+    zeros: Vec<T>,
     finite: bool,
 }
 
@@ -62,7 +64,8 @@ impl<T: Element> PackedWeights<T> {
         let finite = data.elements().iter().all(|weight| weight.finite());
         let masks = if all { Vec::new() } else { masks };
         debug_assert!(all || panels.count() == 1, "masks are those of one panel");
-        PackedWeights { data, panels, blocks: blocks.to_vec(), before, masks, finite }
+        let zeros = vec![T::ZERO; panels.total];
+        PackedWeights { data, panels, blocks: blocks.to_vec(), before, masks, zeros, finite }
     }
 
     /// The weight of a group, row and tap.
@@ -121,6 +124,11 @@ impl<T: Element> PackedWeights<T> {
         } else {
             None
         }
+    }
+
+    /// The bias of so many rows where there is none.
+    pub(crate) fn zeros(&self, rows: usize) -> &[T] {
+        &self.zeros[..rows]
     }
 
     /// Taps of the largest block.

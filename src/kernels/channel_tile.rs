@@ -127,7 +127,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(self, simd: S) {
         // Turning what is ready while the next tile is under way costs less than turning all at the end.
         let (mut turned, run) = (0, self.block.run as usize);
-        let skew = before_line(self.rows).unwrap_or(0);
+        let skew = if self.block.far { before_line(self.rows).unwrap_or(0) } else { 0 };
         for index in 0..self.block.tiles.len() {
             macro_rules! by_size {
                 ($($runs:literal x $($len:literal)*),*) => {

@@ -18,6 +18,8 @@ use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 pub(crate) struct MultiplyFew<'a, 's, T> {
     pub(crate) block: Block<'a, T>,
     pub(crate) panels: usize,
+    /// How many share a tile at most.
+    pub(crate) most: usize,
     /// `[panel][pixel][channel]`, a pixel's channels in whole vectors.
     pub(crate) sums: &'s mut [T],
 }
@@ -58,19 +60,26 @@ impl<T: Arithmetic> Kernel<T> for MultiplyFew<'_, '_, T> {
 impl<T: Arithmetic> MultiplyFew<'_, '_, T> {
     #[inline(always)]
     fn run_tiles<S: Simd<T>, const V: usize>(self, simd: S) {
-        for tile in 0..self.block.tiles.len() {
-            macro_rules! by_size {
-                ($($panels:literal x $($pixels:literal)*),*) => {
-                    match (self.panels, self.block.tiles[tile].pixels()) {
-                        $($(($panels, $pixels) if const { S::CHANNEL_TILES && $panels <= panels_together(S::REGISTERS, V, $pixels) } => {
-                            let (block, sums) = (&self.block, &mut *self.sums);
-                            simd.call(OneTile::<T, $pixels, $panels, V> { block, tile, sums });
-                        })*)*
-                        size => unreachable!("no tile of panels and pixels {size:?}"),
-                    }
-                };
+        let MultiplyFew { block, panels, most, sums } = self;
+        let (each, of_panel) = (sums.len() / panels, V * S::LANES);
+        for (first, sums) in (0..).step_by(most).zip(sums.chunks_mut(most * each)) {
+            let weights = &block.weights[first * of_panel * block.depth as usize..];
+            let block = Block { weights, bias: block.bias.map(|bias| &bias[first * of_panel..]), ..block };
+            let together = sums.len() / each;
+            for tile in 0..block.tiles.len() {
+                macro_rules! by_size {
+                    ($($panels:literal x $($pixels:literal)*),*) => {
+                        match (together, block.tiles[tile].pixels()) {
+                            $($(($panels, $pixels) if const { S::CHANNEL_TILES && $panels <= panels_together(S::REGISTERS, V, $pixels) } => {
+                                let (block, sums) = (&block, &mut *sums);
+                                simd.call(OneTile::<T, $pixels, $panels, V> { block, tile, sums });
+                            })*)*
+                            size => unreachable!("no tile of panels and pixels {size:?}"),
+                        }
+                    };
+                }
+                by_size!(1 x 1 2 3, 2 x 1 2 3, 3 x 1 2 3, 4 x 1 2 3);
             }
-            by_size!(2 x 1 2 3, 3 x 1 2 3, 4 x 1 2 3);
         }
     }
 }
