@@ -29,6 +29,14 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
+    /// Elements of input and output.
+    pub(crate) fn elements(&self) -> usize {
+        let of = |channels: usize, [rows, columns]: [usize; 2]| {
+            [self.batch, channels, rows, columns].into_iter().fold(1, usize::saturating_mul)
+        };
+        of(self.in_channels, self.input).saturating_add(of(self.out_channels, self.output))
+    }
+
     /// A standard or deformable convolution of an input with these `NCHW` sizes.
     pub(crate) fn convolution(config: &Conv2d, dim: (usize, usize, usize, usize)) -> Result<Self, Error> {
         no_output_padding(config)?;

@@ -37,6 +37,11 @@ use crate::simd::Isa;
 /// cache: from 16 MiB on to ask for outputs is 1.0 to 1.9 times as fast, up to 8 MiB 0.95 to 1.0.
 const FAR_BYTES: usize = 12 << 20;
 
+/// Whether caches do not hold so many elements of input and output.
+pub(crate) fn beyond_caches<T>(elements: usize) -> bool {
+    elements > FAR_BYTES / size_of::<T>()
+}
+
 /// A rectangle of the output of one sample, for a range of channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Region {
@@ -171,7 +176,7 @@ pub(crate) fn drive<T: Element>(
     };
     let (samples, channels, rows, columns) = output.dim();
     // A broadcast input may have any length.
-    let far = input.len().saturating_add(output.len()) > FAR_BYTES / size_of::<T>();
+    let far = beyond_caches::<T>(input.len().saturating_add(output.len()));
     let first = [schedule.rows - schedule.lead[0], schedule.columns - schedule.lead[1]];
     if let ([buffer], 1, 1) = (&mut *buffers, samples, schedule.splits)
         && (1..=first[0]).contains(&rows)
