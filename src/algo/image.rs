@@ -69,7 +69,7 @@ pub(crate) struct Wanted {
     /// last pixel of a row see padding beside it.
     pub(crate) clipped_run: Option<usize>,
     /// From how many pixels on a part of a run whose pixels see the same columns of taps has tiles of its own, if any does.
-    pub(crate) least_part: Option<usize>,
+    pub(crate) least_alike: Option<usize>,
     /// Channels that are read. The image may have more.
     pub(crate) channels: usize,
 }
@@ -188,7 +188,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
     }
 
     /// Whether all zeros are left out by tiles of pixels that see the same taps, or all but the first one or the last one of a row do.
-    fn reads_no_padding(&self, Wanted { clipped_run, least_part, .. }: Wanted) -> bool {
+    fn reads_no_padding(&self, Wanted { clipped_run, least_alike, .. }: Wanted) -> bool {
         let all = 0..self.offsets(1).len();
         let [_, columns] = self.size;
         let block = self.sampling.window.channels_per_block().saturating_mul(self.plane());
@@ -200,7 +200,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
             && self.inside(1, columns - 2).end == all.end
             // And none by both.
             && self.inside(1, 0).start <= self.inside(1, columns - 1).end;
-        clipped || least_part.is_some_and(|least| self.parts().all(|part| part >= least))
+        clipped || least_alike.is_some_and(|least| self.parts().all(|part| part >= least))
     }
 
     /// How many neighbours of a row see the same columns of taps, from left to right.

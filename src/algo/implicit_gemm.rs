@@ -76,7 +76,7 @@ impl<T: Element> ImplicitGemm<'_, T> {
             reads_partly: shape.reads_partly,
             skip_zeros: self.skip_zeros,
             clipped_run: shape.clipped_run(lanes, per_group),
-            least_part: (lanes == Lanes::Channels).then(|| shape.least_part(per_group)),
+            least_alike: (lanes == Lanes::Channels).then(|| shape.least_alike(per_group)),
             channels: self.sampling.window.in_channels(),
         }
     }

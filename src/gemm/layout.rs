@@ -336,11 +336,13 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// Where to cut a run behind a pixel: at an edge, so that no tile sees taps that only some of its pixels do, if that leaves parts that are worth it.
     fn end_of_part(&self, start: usize, len: usize, most: usize) -> usize {
-        let worth = blocking::least_part(most);
-        if self.lanes.are_pixels() || len < start + 2 * worth {
-            return len;
+        let Some(first) = self.source.edge_behind(start).filter(|_| !self.lanes.are_pixels()) else { return len };
+        let alike = TileShape::of::<T>(self.isa).least_alike(self.weights.panels().total);
+        if first >= start + alike && first + alike <= len {
+            return first;
         }
-        let mut edges = core::iter::successors(self.source.edge_behind(start), |&edge| self.source.edge_behind(edge));
+        let worth = blocking::least_part(most);
+        let mut edges = core::iter::successors(Some(first), |&edge| self.source.edge_behind(edge));
         edges.find(|edge| edge - start >= worth).filter(|edge| edge + worth <= len).unwrap_or(len)
     }
 

@@ -118,7 +118,9 @@ impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_
         let tile = &block.tiles[index];
         let (panel, in_panel) = (first / block.rows as usize, first % block.rows as usize);
         let before = panel * block.rows as usize;
-        let weights = &block.weights[before * block.depth as usize + in_panel..];
+        // A block without taps has no weights.
+        let first_weight = (before * block.depth as usize + in_panel).min(block.weights.len());
+        let weights = &block.weights[first_weight..];
         let stride = (block.rows as usize).min(rows.len() - before);
         let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
         if block.far {

@@ -107,6 +107,11 @@ pub(crate) fn transposed() -> Vec<Case> {
             conv(13, 3, [4, 5]).stride([3, 2]).padding([0, 2, 2, 3]),
             [1, 3, 2],
         ),
+        (
+            "the same, and rows of a panel in more than one tile",
+            conv(22, 40, [4, 3]).stride(4).padding(4).dilation([5, 7]),
+            [1, 5, 20],
+        ),
         ("huge stride", conv(2, 3, 2).stride(1_000_000), [1, 1, 1]),
         ("mostly holes", conv(2, 3, 2).stride(90).output_padding(80), [1, 1, 2]),
         ("empty batch", conv(3, 4, 3), [0, 5, 6]),

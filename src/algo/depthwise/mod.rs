@@ -166,7 +166,7 @@ impl<T: Element> Depthwise<'_, T> {
             reads_partly: false,
             skip_zeros: false,
             clipped_run: None,
-            least_part: None,
+            least_alike: None,
             channels: image.len_of(Axis(0)),
         };
         WindowSource::new(self.sampling, image, region, wanted)
