@@ -7,7 +7,7 @@ use crate::algo::activate;
 use crate::algo::woven::{Weave, Woven};
 use crate::element::Element;
 use crate::gemm::{MAX_ROWS, Rows};
-use crate::kernels::tile::before_line;
+use crate::kernels::tile::before_lines;
 use crate::simd::Isa;
 
 /// An output whose pixels, in each channel, are one run of memory.
@@ -50,7 +50,7 @@ impl<T: Element> Rows<T> for DirectRows<'_, T> {
     fn before_line(&mut self) -> Option<usize> {
         let count = self.view.len_of(Axis(0)).min(2);
         let mut before = None;
-        self.with_rows(0, count, |rows| before = before_line(rows));
+        self.with_rows(0, count, |rows| before = before_lines(rows));
         before
     }
 

@@ -31,7 +31,7 @@ pub(crate) struct Sight {
 const MOST_APART: usize = 16;
 
 /// Vectors of a run, with pixels as lanes, from which on one more for the sake of whole cache lines is worth it.
-const MANY_VECTORS: usize = 8;
+const MANY_VECTORS: usize = 16;
 
 /// Tiles, taps and places that are kept in all: small layers take some hundreds. What is kept is read again from the second-level cache at worst.
 const MOST_KEPT: usize = 16 << 10;
@@ -165,13 +165,13 @@ impl Layouts {
 }
 
 impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
-    /// Lays out the product, if it has not been laid out before, for rows of output with so many elements before their first cache line.
+    /// Lays out the product, if it has not been laid out before, with so many pixels before the first whose vectors begin
+    /// where cache lines do: see [`Gemm::before_line`].
     pub(super) fn lay_out(&self, before_line: Option<usize>, layouts: &mut Layouts) -> Layout {
         layouts.trim();
         layouts.wanted.clear();
         let (runs, shape) = (self.source.runs(), TileShape::of::<T>(self.isa));
-        let before_line =
-            before_line.filter(|_| self.far && shape.reads_partly && runs.len >= MANY_VECTORS * shape.lanes);
+        let before_line = before_line.filter(|_| shape.reads_partly && runs.len >= MANY_VECTORS * shape.lanes);
         self.describe(&mut layouts.wanted);
         layouts.wanted.push(before_line.map_or(-1, |before| before as isize));
         if let Some(layout) = layouts.find(self.isa, self.lanes) {
@@ -291,7 +291,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
             let runs =
                 if run + together <= count && !self.better_cut(run..run + together, len, shape) { together } else { 1 };
-            // What is before the first whole vector of output is the end of a tile that is nearly as large as any.
+            // What is before that is the end of a tile that is nearly as large as any.
             let before = before_line.map_or(0, |before| (before + run * len * (shape.lanes - 1)) % shape.lanes);
             let mut start = if before > 0 { (most - shape.lanes + before).min(len) } else { 0 };
             if start > 0 {

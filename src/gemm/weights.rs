@@ -19,8 +19,6 @@ pub(crate) struct PackedWeights<T> {
     before: Vec<usize>,
     /// The rows that each tap of each block has, if not all have all.
     masks: Vec<u32>,
-    /// One for each row of a group.
-    zeros: Vec<T>,
     finite: bool,
 }
 
@@ -39,7 +37,8 @@ impl<T: Element> PackedWeights<T> {
             Some(*sum)
         }));
         let taps = before[blocks.len()];
-        let mut data = Aligned::filled(T::ZERO, groups * panels.total * taps + SPARE);
+        // Behind them zeros, for each row of a group.
+        let mut data = Aligned::filled(T::ZERO, groups * panels.total * taps + panels.total.max(SPARE));
         let mut places = data.elements_mut().iter_mut();
         let (mut masks, mut all) = (Vec::new(), true);
         for group in 0..groups {
@@ -64,8 +63,7 @@ impl<T: Element> PackedWeights<T> {
         let finite = data.elements().iter().all(|weight| weight.finite());
         let masks = if all { Vec::new() } else { masks };
         debug_assert!(all || panels.count() == 1, "masks are those of one panel");
-        let zeros = vec![T::ZERO; panels.total];
-        PackedWeights { data, panels, blocks: blocks.to_vec(), before, masks, zeros, finite }
+        PackedWeights { data, panels, blocks: blocks.to_vec(), before, masks, finite }
     }
 
     /// The weight of a group, row and tap.
@@ -128,7 +126,8 @@ impl<T: Element> PackedWeights<T> {
 
     /// The bias of so many rows where there is none.
     pub(crate) fn zeros(&self, rows: usize) -> &[T] {
-        &self.zeros[..rows]
+        let all = self.data.elements();
+        &all[all.len() - rows..]
     }
 
     /// Taps of the largest block.

@@ -11,7 +11,7 @@
 //! that a tap sees on padding can be left out. Their sums are kept as `[pixel][channel]` until the last block: then
 //! [`transpose`](super::transpose) turns them.
 
-use super::tile::{Block, CACHE_LINE, ask_for, before_line};
+use super::tile::{Block, CACHE_LINE, ask_for, before_lines};
 use super::transpose::transpose;
 use crate::simd::taps::{Clip, Runs};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
@@ -127,7 +127,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(self, simd: S) {
         // Turning what is ready while the next tile is under way costs less than turning all at the end.
         let (mut turned, run) = (0, self.block.run as usize);
-        let skew = if self.block.far { before_line(self.rows).unwrap_or(0) } else { 0 };
+        let skew = if self.block.far { before_lines(self.rows).unwrap_or(0) } else { 0 };
         for index in 0..self.block.tiles.len() {
             macro_rules! by_size {
                 ($($runs:literal x $($len:literal)*),*) => {

@@ -13,7 +13,7 @@
 
 use core::ops::Range;
 
-use super::tile::{CACHE_LINE, FEW_TAPS, ask_for, limit};
+use super::tile::{self, FEW_TAPS, ask_for, limit};
 use crate::simd::rows::Rows;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -136,7 +136,7 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
     #[inline(always)]
     fn before_line(&self, output: &[T], lanes: usize) -> usize {
         let whole = [self.size[1], self.image[1]].iter().all(|columns| columns.is_multiple_of(lanes));
-        let before = |memory: &[T]| memory.as_ptr().align_offset(CACHE_LINE) % lanes;
+        let before = |memory: &[T]| tile::before_line(memory) % lanes;
         match (STEP, self.far && whole, self.memory.get(self.start..)) {
             (1, true, Some(input)) if before(input) == before(output) => before(output),
             _ => 0,
