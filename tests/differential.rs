@@ -108,22 +108,24 @@ fn products_beyond_the_caches() {
 /// Where rows of output are whole vectors, stores begin with cache lines, wherever in memory the first row does.
 #[test]
 fn wherever_cache_lines_begin() {
-    let mut cases = vec![("a plane", conv(1, 1, 3).padding(1), [1, 1264, 1264], None)];
-    for algorithm in Algorithm::EXACT.map(Some) {
-        cases.push(("rows", conv(3, 40, 3).padding(1), [1, 288, 272], algorithm));
-        cases.push(("one run", conv(9, 40, 1), [1, 256, 252], algorithm));
-    }
-    for (name, config, size, algorithm) in cases {
+    let cases = [
+        ("a plane", conv(1, 1, 3).padding(1), [1, 1264, 1264], vec![Algorithm::Direct]),
+        ("rows", conv(3, 40, 3).padding(1), [1, 288, 272], Algorithm::EXACT.to_vec()),
+        ("one run", conv(9, 40, 1), [1, 256, 252], Algorithm::EXACT.to_vec()),
+    ];
+    for (name, config, size, algorithms) in cases {
         let (input, weight, bias) = tensors::<f32>(5, &config, size);
         let want = reference::conv2d(&config, &input, &weight, bias.as_deref()).expect(name);
         assert!((input.len() + want.len()) * size_of::<f32>() > 12 << 20, "{name}");
-        for isa in isas() {
-            let options = algorithm.map_or(options(isa), |algorithm| options(isa).algorithm(algorithm));
+        let ways = isas().into_iter().flat_map(|isa| algorithms.iter().map(move |&algorithm| (isa, algorithm)));
+        for (isa, algorithm) in ways {
+            let options = options(isa).algorithm(algorithm);
             let Ok(layer) = Conv2dLayer::with_options(&config, &weight, bias.as_deref(), options) else {
                 assert_eq!(isa, Isa::SCALAR, "{algorithm:?}");
                 continue;
             };
-            for first in 0..16 {
+            // Without vectors it does not matter where.
+            for first in (0..if isa == Isa::SCALAR { 1 } else { 16 }).step_by(3) {
                 let (mut read, mut written) = (vec![0.0; first], vec![0.77; first + want.len() + 16]);
                 read.extend(&input);
                 let input = ArrayView4::from_shape(input.dim(), &read[first..]).expect("as many");
