@@ -131,7 +131,7 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
     }
 
     /// Columns of each row before the first that begins a vector of memory, if caches hold neither input nor output and both are alike in it. Then all tiles
-    /// but the first begin there. Measured with `cargo bench --bench layers`, 512 to 1024 columns: 1.03 to 1.06 times as fast with all rows 16 bytes from lines; within
+    /// but the first begin there. Measured with `cargo bench --bench layers`, 512 to 1024 columns: 1.0 to 1.06 times as fast with all rows 16 bytes from lines; within
     /// the caches, or where only what is written begins with lines, 0.93 to 1.0.
     #[inline(always)]
     fn before_line(&self, output: &[T], lanes: usize) -> usize {
