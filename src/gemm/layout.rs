@@ -291,7 +291,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
             let runs =
                 if run + together <= count && !self.better_cut(run..run + together, len, shape) { together } else { 1 };
-            // What is before that is the end of a tile that is nearly as large as any.
+            // What is before the first such vector is the end of a tile that is nearly as large as any.
             let before = before_line.map_or(0, |before| (before + run * len * (shape.lanes - 1)) % shape.lanes);
             let mut start = if before > 0 { (most - shape.lanes + before).min(len) } else { 0 };
             if start > 0 {
