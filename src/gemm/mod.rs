@@ -209,7 +209,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     });
                 } else {
                     let sums = &mut sums[shape.padded(first) * pixels..];
-                    if few && together.len() > 1 {
+                    if together.len() > 1 {
                         let panels = together.len();
                         let launch = |sums| T::launch(self.isa, MultiplyFew { block, panels, most, sums });
                         if let Some(column) = output.column(first, rows) {
@@ -253,9 +253,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             }
         }
     }
-}
 
-impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// With pixels as lanes, pixels before the first whose vectors begin where cache lines do: of what is written, or of an image that is read as it is and has
     /// more channels. Measured with `cargo bench --bench layers`: 1x1 of 96 to 24 channels is 1.2 times as fast with whole lines of those.
     fn before_line(&self, output: &mut impl Rows<T>) -> Option<usize> {
