@@ -21,9 +21,6 @@ pub(crate) struct MultiplyPixels<'a, 'r, T> {
     pub(crate) block: Block<'a, T>,
     /// One row for each channel of the panels.
     pub(crate) rows: &'a mut [&'r mut [T]],
-    /// Whether the pixels of the next tile are brought into the cache meanwhile: where each tap has pixels of its own, they lie in as many places as there are
-    /// taps, too many for the machine to guess them. On images beyond the caches 1.15 to 1.2 times as fast.
-    pub(crate) asks_ahead: bool,
 }
 
 /// Rows of a tile from which on it has time to ask for pixels.
@@ -88,9 +85,8 @@ impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
             ($($vectors:literal)*) => {
                 match vectors {
                     $($vectors if $vectors <= most_vectors(S::REGISTERS, R) => {
-                        let asks_ahead = self.asks_ahead && first == 0;
                         let MultiplyPixels { block, rows, .. } = self;
-                        simd.call(OneTile::<T, R, $vectors> { block, index, first, rows, asks_ahead });
+                        simd.call(OneTile::<T, R, $vectors> { block, index, first, rows });
                     })*
                     vectors => unreachable!("no tile of {R} rows and {vectors} vectors"),
                 }
@@ -106,7 +102,6 @@ struct OneTile<'a, 's, 'r, T, const R: usize, const V: usize> {
     index: usize,
     first: usize,
     rows: &'s mut [&'r mut [T]],
-    asks_ahead: bool,
 }
 
 impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_, '_, T, R, V> {
@@ -114,7 +109,7 @@ impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let OneTile { block, index, first, rows, asks_ahead } = self;
+        let OneTile { block, index, first, rows } = self;
         let tile = &block.tiles[index];
         let (panel, in_panel) = (first / block.rows as usize, first % block.rows as usize);
         let before = panel * block.rows as usize;
@@ -130,9 +125,9 @@ impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_
         }
         let operands = block.operands(tile, reach, (weights, stride, R));
         let sums = if block.masks.is_empty() {
-            multiply::<T, S, R, V, false>(simd, operands, &[], first, asks_ahead)
+            multiply::<T, S, R, V, false>(simd, operands, &[], first, block.ahead)
         } else {
-            multiply::<T, S, R, V, true>(simd, operands, block.masks, first, false)
+            multiply::<T, S, R, V, true>(simd, operands, block.masks, first, 0)
         };
         let rows: &mut [&mut [T]; R] = (&mut rows[first..first + R]).try_into().expect("as many rows");
         let bias = block.bias.map(|bias| &bias[first..first + R]);
@@ -203,7 +198,7 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
     operands: Operands<'_, T>,
     masks: &[u32],
     first: usize,
-    asks_ahead: bool,
+    ahead: usize,
 ) -> [[S::Vector; V]; R] {
     let mut sums = [[simd.splat(T::ZERO); V]; R];
     for Operand { pixels, weights, number, .. } in operands {
@@ -212,9 +207,9 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
         if MASKED && mask == 0 {
             continue;
         }
-        if const { !MASKED && R >= ASKING } && asks_ahead {
+        if const { !MASKED && R >= ASKING } && ahead > 0 {
             unroll!(VECTOR < V, at most 6, {
-                simd.prefetch(pixels, (V + VECTOR) * S::LANES);
+                simd.prefetch_near(pixels.as_ptr().wrapping_add(ahead + VECTOR * S::LANES));
             });
         }
         let mut x = [simd.splat(T::ZERO); V];

@@ -114,6 +114,8 @@ pub(crate) struct Block<'a, T> {
     pub(crate) tiles: &'a [Tile],
     /// The lists of taps.
     pub(crate) taps: &'a TapLists,
+    /// Elements from a tap's pixels to those that are brought into the first-level cache meanwhile; with pixels as lanes 0 if none are.
+    pub(crate) ahead: usize,
     /// Number of the block's first list.
     pub(crate) first_list: usize,
     /// What the sums are added to in the first block: a number for each row. In further blocks they are added to what is there.

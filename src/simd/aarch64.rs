@@ -55,7 +55,8 @@ vectors!(
     unzip |a, b| (vuzp1q_f32(a, b), vuzp2q_f32(a, b)),
     zip_groups |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
     split_groups |a, b| (a, b),
-    prefetch |_: &[f32], _| (),
+    prefetch_at |_: *const f32| (),
+    prefetch_near |_: *const f32| (),
     add vaddq_f32,
     fma |a, b, c| vfmaq_f32(c, a, b),
     within |a, min, max| {
@@ -107,7 +108,8 @@ vectors!(
     unzip |a, b| (vuzp1q_f64(a, b), vuzp2q_f64(a, b)),
     zip_groups |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
     split_groups |a, b| (a, b),
-    prefetch |_: &[f64], _| (),
+    prefetch_at |_: *const f64| (),
+    prefetch_near |_: *const f64| (),
     add vaddq_f64,
     fma |a, b, c| vfmaq_f64(c, a, b),
     within |a, min, max| {

@@ -128,8 +128,15 @@ pub trait Simd<T: Copy>: Copy {
     fn shift(self, _a: Self::Vector, _b: Self::Vector, _first: usize) -> Self::Vector {
         unreachable!("no shifts")
     }
+    /// Asks for the cache line at a place to be brought into the second-level cache. There may be no memory.
+    fn prefetch_at(self, place: *const T);
+    /// The same for the first-level cache.
+    fn prefetch_near(self, place: *const T);
     /// Asks for the cache line at an index of a slice to be brought into the second-level cache. The index may lie behind the end.
-    fn prefetch(self, slice: &[T], index: usize);
+    #[inline(always)]
+    fn prefetch(self, slice: &[T], index: usize) {
+        self.prefetch_at(slice.as_ptr().wrapping_add(index));
+    }
     /// `a + b`.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once.
@@ -305,7 +312,8 @@ macro_rules! vectors {
         splat $splat:expr, load $load:expr, store $store:expr,
         load_partial $load_partial:expr, store_partial $store_partial:expr,
         mask $mask:expr, keep $keep:expr, compress $compress:expr,
-        zip $zip_all:expr, unzip $unzip:expr, zip_groups $zip:expr, split_groups $split:expr, prefetch $prefetch:expr,
+        zip $zip_all:expr, unzip $unzip:expr, zip_groups $zip:expr, split_groups $split:expr,
+        prefetch_at $prefetch:expr, prefetch_near $near:expr,
         add $add:expr, fma $fma:expr, within $within:expr
         $(, load_halves $load_halves:expr, splat_halves $splat_halves:expr, store_halves $store_halves:expr,
         shift $shift:expr)? $(,)?
@@ -349,7 +357,8 @@ macro_rules! vectors {
             vectors!(@op $features, $unzip, unzip(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $zip, zip_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $split, split_groups(a: $vector, b: $vector) -> ($vector, $vector));
-            vectors!(@op $features, $prefetch, prefetch(slice: &[$element], index: usize) -> ());
+            vectors!(@op $features, $prefetch, prefetch_at(place: *const $element) -> ());
+            vectors!(@op $features, $near, prefetch_near(place: *const $element) -> ());
             vectors!(@op $features, $add, add(a: $vector, b: $vector) -> $vector);
             vectors!(@op $features, $fma, fma(a: $vector, b: $vector, c: $vector) -> $vector);
             vectors!(@op $features, $within, within(a: $vector, min: $vector, max: $vector) -> $vector);

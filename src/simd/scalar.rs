@@ -96,7 +96,10 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     }
 
     #[inline(always)]
-    fn prefetch(self, _: &[T], _: usize) {}
+    fn prefetch_at(self, _: *const T) {}
+
+    #[inline(always)]
+    fn prefetch_near(self, _: *const T) {}
 
     #[inline(always)]
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector {

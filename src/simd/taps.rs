@@ -3,6 +3,8 @@
 //! A register tile reads two operands for each tap. Comparing both places with the lengths of what they lie in takes a tenth to a quarter of a
 //! small tile's time, so that a list notes the largest of its places while it is made.
 
+use super::Simd;
+
 /// Pixels of each run of a tile that a tap may leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -282,6 +284,18 @@ impl<'a, T> Iterator for RunsOfTaps<'a, T> {
 }
 
 impl<T: Copy> RunsOfTap<'_, T> {
+    /// Asks for the cache line so many elements behind the first pixel to be brought into the second-level cache. It may be none of the memory's.
+    #[inline(always)]
+    pub(crate) fn prefetch<S: Simd<T>>(&self, simd: S, behind: usize) {
+        simd.prefetch_at(self.first.wrapping_add(behind));
+    }
+
+    /// The same for the first-level cache.
+    #[inline(always)]
+    pub(crate) fn prefetch_near<S: Simd<T>>(&self, simd: S, behind: usize) {
+        simd.prefetch_near(self.first.wrapping_add(behind));
+    }
+
     /// Where in the memory the first pixel is.
     #[inline(always)]
     pub(crate) fn place(&self) -> usize {

@@ -91,7 +91,8 @@ vectors!(
     },
     zip_groups |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
-    prefetch |slice: &[f32], index| prefetch(slice, index),
+    prefetch_at |place| prefetch::<_, _MM_HINT_T1>(place),
+    prefetch_near |place| prefetch::<_, _MM_HINT_T0>(place),
     add _mm256_add_ps,
     fma _mm256_fmadd_ps,
     // Of two zeros, or with a NaN, these instructions take their second operand.
@@ -144,7 +145,8 @@ vectors!(
     },
     zip_groups |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
-    prefetch |slice: &[f64], index| prefetch(slice, index),
+    prefetch_at |place| prefetch::<_, _MM_HINT_T1>(place),
+    prefetch_near |place| prefetch::<_, _MM_HINT_T0>(place),
     add _mm256_add_pd,
     fma _mm256_fmadd_pd,
     // Of two zeros, or with a NaN, these instructions take their second operand.
@@ -205,7 +207,8 @@ vectors!(
     },
     zip_groups |a, b| (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)),
-    prefetch |slice: &[f32], index| prefetch(slice, index),
+    prefetch_at |place| prefetch::<_, _MM_HINT_T1>(place),
+    prefetch_near |place| prefetch::<_, _MM_HINT_T0>(place),
     add _mm512_add_ps,
     fma _mm512_fmadd_ps,
     // Of two zeros, or with a NaN, these instructions take their second operand.
@@ -264,7 +267,8 @@ vectors!(
     },
     zip_groups |a, b| (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b)),
-    prefetch |slice: &[f64], index| prefetch(slice, index),
+    prefetch_at |place| prefetch::<_, _MM_HINT_T1>(place),
+    prefetch_near |place| prefetch::<_, _MM_HINT_T0>(place),
     add _mm512_add_pd,
     fma _mm512_fmadd_pd,
     // Of two zeros, or with a NaN, these instructions take their second operand.
@@ -296,6 +300,6 @@ fn first_lanes(count: usize) -> __mmask16 {
 /// Asks for a cache line without waiting for it.
 #[inline]
 #[target_feature(enable = "sse")]
-fn prefetch<T>(slice: &[T], index: usize) {
-    _mm_prefetch::<_MM_HINT_T1>(slice.as_ptr().wrapping_add(index).cast());
+fn prefetch<T, const HINT: i32>(place: *const T) {
+    _mm_prefetch::<HINT>(place.cast());
 }
