@@ -45,10 +45,23 @@ pub(crate) const fn most_in_run(registers: usize, vectors: usize) -> usize {
     if most < MOST_IN_RUN { most } else { MOST_IN_RUN }
 }
 
-/// Whether a tap has multiply-adds enough to ask for weights meanwhile: with few registers it is cheaper to ask for all that a tile has to before its
-/// first tap. With many that takes 2 to 7 % of a tile's time, since more is asked for than can be under way.
+/// Whether a tap has multiply-adds enough to ask for pixels and weights meanwhile: with few registers it is cheaper to ask for all weights that a tile has to before
+/// its first tap. With many that takes 2 to 7 % of a tile's time, since more is asked for than can be under way.
 pub(super) const fn asks_by_tap(registers: usize) -> bool {
     registers > 16
+}
+
+/// Asks for the part of some memory that is more than a cache line for each of so many taps; what they are to ask for then begins where the first number says, and goes on
+/// by the second.
+#[inline(always)]
+pub(super) fn ask_before<T: Copy, S: Simd<T>>(simd: S, memory: &[T], with_taps: usize, taps: usize) -> (usize, usize) {
+    let line = CACHE_LINE / size_of::<T>();
+    let mut at = 0;
+    while at + with_taps * line < memory.len() {
+        simd.prefetch(memory, at);
+        at += line;
+    }
+    (at, memory.len().saturating_sub(at).div_ceil(taps.max(1)))
 }
 
 /// Pixels as far apart as the block says.
@@ -239,15 +252,9 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let (count, len) = ((N / P) as u16, P as u16);
         let runs = Runs { count, len, pitch: block.pitch, step: pixel_step as u32, clips: S::CLIPS };
         let operands = block.runs(tile, runs, V * S::LANES);
-        let line = CACHE_LINE / size_of::<T>();
-        // A line with each tap, and what is more before.
-        let (mut at, taps) = (0, operands.len());
-        let with_taps = if asks_by_tap(S::REGISTERS) && V > 1 { taps * line } else { 0 };
-        while at + with_taps < self.next.len() {
-            simd.prefetch(self.next, at);
-            at += line;
-        }
-        let each = (self.next.len() - at.min(self.next.len())).div_ceil(taps.max(1));
+        let taps = operands.len();
+        let (mut at, each) =
+            ask_before(simd, self.next, if asks_by_tap(S::REGISTERS) && V > 1 { taps } else { 0 }, taps);
         let mut sums = [[simd.splat(T::ZERO); V]; N];
         // Their last pixels: those before are mostly in the same cache line, or in the one that the tile before has asked for.
         let (ahead, next_tile) = (block.ahead + (P - 1) * pixel_step, (2 * P - 1) * pixel_step);

@@ -10,8 +10,7 @@
 //!     sums[p] = acc[p], or added to what is there
 //! ```
 
-use super::channel_tile::{asks_by_tap, most_pixels};
-use super::tile::CACHE_LINE;
+use super::channel_tile::{ask_before, asks_by_tap, most_pixels};
 use crate::simd::taps::Strided;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -109,20 +108,13 @@ impl<T: Arithmetic, const P: usize, const V: usize> Kernel<T> for OneTile<'_, '_
         let mut acc = [[simd.splat(T::ZERO); V]; P];
         let (mut pixels, mut channels) = (self.pixels, self.channels);
         let mut weights = Strided::new(self.weights, self.rows, V * S::LANES, channels);
-        let line = CACHE_LINE / size_of::<T>();
-        let (mut at, each) = (0, self.ahead.len().div_ceil(channels.max(1)));
-        while !asks_by_tap(S::REGISTERS) && at < self.ahead.len() {
-            simd.prefetch(self.ahead, at);
-            at += line;
-        }
+        let with_taps = if asks_by_tap(S::REGISTERS) { channels } else { 0 };
+        let (mut at, each) = ask_before(simd, self.ahead, with_taps, channels);
         loop {
             let of_block = Strided::new(pixels, 1, (P - 1) * S::LANES + 1, channels.min(S::LANES));
             for (x, weights) in of_block.zip(&mut weights) {
                 if asks_by_tap(S::REGISTERS) {
                     simd.prefetch(self.ahead, at);
-                    if each > line {
-                        simd.prefetch(self.ahead, at + line);
-                    }
                     at += each;
                 }
                 let mut w = [simd.splat(T::ZERO); V];
