@@ -51,13 +51,13 @@ pub(super) const fn asks_by_tap(registers: usize) -> bool {
     registers > 16
 }
 
-/// Asks for the part of some memory that is more than a cache line for each of so many taps; what they are to ask for then begins where the first number says, and goes on
-/// by the second.
+/// Asks for the part of some memory that is more than a cache line for each of so many taps, or, if those do not ask, for all of it; what they are to ask for then begins
+/// where the first number says, and goes on by the second.
 #[inline(always)]
-pub(super) fn ask_before<T: Copy, S: Simd<T>>(simd: S, memory: &[T], with_taps: usize, taps: usize) -> (usize, usize) {
+pub(super) fn ask_before<T: Copy, S: Simd<T>>(simd: S, memory: &[T], taps: usize, by_tap: bool) -> (usize, usize) {
     let line = CACHE_LINE / size_of::<T>();
-    let mut at = 0;
-    while at + with_taps * line < memory.len() {
+    let (mut at, with_taps) = (0, if by_tap { taps * line } else { 0 });
+    while at + with_taps < memory.len() {
         simd.prefetch(memory, at);
         at += line;
     }
@@ -252,9 +252,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let (count, len) = ((N / P) as u16, P as u16);
         let runs = Runs { count, len, pitch: block.pitch, step: pixel_step as u32, clips: S::CLIPS };
         let operands = block.runs(tile, runs, V * S::LANES);
-        let taps = operands.len();
-        let (mut at, each) =
-            ask_before(simd, self.next, if asks_by_tap(S::REGISTERS) && V > 1 { taps } else { 0 }, taps);
+        let (mut at, each) = ask_before(simd, self.next, operands.len(), asks_by_tap(S::REGISTERS) && V > 1);
         let mut sums = [[simd.splat(T::ZERO); V]; N];
         // Their last pixels: those before are mostly in the same cache line, or in the one that the tile before has asked for.
         let (ahead, next_tile) = (block.ahead + (P - 1) * pixel_step, (2 * P - 1) * pixel_step);

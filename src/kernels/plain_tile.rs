@@ -108,8 +108,7 @@ impl<T: Arithmetic, const P: usize, const V: usize> Kernel<T> for OneTile<'_, '_
         let mut acc = [[simd.splat(T::ZERO); V]; P];
         let (mut pixels, mut channels) = (self.pixels, self.channels);
         let mut weights = Strided::new(self.weights, self.rows, V * S::LANES, channels);
-        let with_taps = if asks_by_tap(S::REGISTERS) { channels } else { 0 };
-        let (mut at, each) = ask_before(simd, self.ahead, with_taps, channels);
+        let (mut at, each) = ask_before(simd, self.ahead, channels, asks_by_tap(S::REGISTERS));
         loop {
             let of_block = Strided::new(pixels, 1, (P - 1) * S::LANES + 1, channels.min(S::LANES));
             for (x, weights) in of_block.zip(&mut weights) {

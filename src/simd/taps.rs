@@ -298,7 +298,7 @@ impl<T: Copy> RunsOfTap<'_, T> {
 
     /// Where in the memory the first pixel is.
     #[inline(always)]
-    pub(crate) fn place(&self) -> usize {
+    fn place(&self) -> usize {
         (self.first.addr().wrapping_sub(self.memory.as_ptr().addr()) as isize / size_of::<T>() as isize) as usize
     }
 
