@@ -315,10 +315,11 @@ impl Demand {
         if self.fits(cut(rows)) {
             return rows;
         }
-        // Memory is linear in the rows, or nearly so.
+        // Memory is linear in the rows, or nearly so: where pixels are gathered for whole tiles it goes by steps.
         let [one, two] = [1, 2].map(|rows| self.memory_of(cut(rows)));
         let by_memory = self.memory.saturating_sub(one) / (two - one).max(1) + 1;
-        by_memory.min(self.pixel_limit / columns).clamp(1, rows)
+        let most = by_memory.min(self.pixel_limit / columns).clamp(1, rows);
+        (1..=most).rev().find(|&rows| self.fits(cut(rows))).unwrap_or(1)
     }
 
     /// Channels of a split, and into how many groups they fall.
@@ -525,6 +526,20 @@ mod tests {
                 let region = schedule.region();
                 assert!(schedule.workers >= 1 && region.rows >= 1 && region.columns >= 1);
                 assert!(region.pixels() <= 4096, "{region:?} for {rows}x{columns}");
+            }
+        }
+    }
+
+    /// Gathered pixels take memory by whole tiles.
+    #[test]
+    fn as_many_rows_as_fit() {
+        for &lanes in TileShape::of::<f32>(Isa::best()).kinds() {
+            for columns in 8..140 {
+                let taps = Taps { kernel: [1, 1], of_kernel: 1, channels: 128, ..dense(1, [1, 1], 0).taps };
+                let demand = Demand { taps, linear: true, unpadded: true, ..dense(256, [128, columns], 1 << 30) };
+                let rows = demand.most_rows(columns, 1, lanes);
+                let fits = |rows| demand.fits(Cut { rows, columns, splits: 1, lanes });
+                assert!(fits(rows) || rows == 1, "{lanes:?}: {rows} of {columns}");
             }
         }
     }
