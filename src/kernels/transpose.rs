@@ -28,25 +28,34 @@ fn turn_block<T: Arithmetic, S: Simd<T>, const V: usize, const N: usize>(
 ) {
     let whole = first + N <= rows[0].len();
     for (part, rows) in rows.chunks_mut(N).enumerate() {
-        let sums = &sums[first * V * N + part * N..];
-        let mut vectors = [simd.splat(sums[0]); N];
+        let sums = &sums[first * V * N + part * N..][..(N - 1) * V * N + N];
+        let mut pixels = [sums.first_chunk::<N>().expect("a vector of each"); N];
         unroll!(PIXEL < N, {
-            vectors[PIXEL] = simd.load(&sums[PIXEL * V * N..]);
+            pixels[PIXEL] = sums[PIXEL * V * N..].first_chunk().expect("a vector of each");
         });
-        let mut vectors = turned(simd, vectors);
+        let mut vectors = turned_from(simd, pixels);
         if let Some(limits) = limits {
             limit_row(simd, &mut vectors, limits);
         }
-        unroll!(ROW < N, {
-            if ROW < rows.len() {
-                let row = &mut rows[ROW][first..];
-                if whole {
-                    simd.store(vectors[ROW], row);
-                } else {
-                    simd.store_partial(vectors[ROW], row);
-                }
+        match <&mut [&mut [T]; N]>::try_from(&mut *rows) {
+            Ok(rows) if whole => {
+                unroll!(ROW < N, {
+                    simd.store(vectors[ROW], &mut rows[ROW][first..first + N]);
+                });
             }
-        });
+            _ => {
+                unroll!(ROW < N, {
+                    if ROW < rows.len() {
+                        let row = &mut rows[ROW][first..];
+                        if whole {
+                            simd.store(vectors[ROW], row);
+                        } else {
+                            simd.store_partial(vectors[ROW], row);
+                        }
+                    }
+                });
+            }
+        }
     }
 }
 
@@ -71,11 +80,11 @@ pub(crate) fn interleave<T: Arithmetic, S: Simd<T>, const N: usize>(simd: S, row
     let mut first = 0;
     while first < pixels {
         let start = first.min(pixels - N);
-        let mut vectors = [simd.splat(T::ZERO); N];
+        let mut lanes = [rows[0][start..].first_chunk::<N>().expect("a vector of each"); N];
         unroll!(LANE < N, {
-            vectors[LANE] = simd.load(&rows[LANE][start..]);
+            lanes[LANE] = rows[LANE][start..].first_chunk().expect("a vector of each");
         });
-        let vectors = turned(simd, vectors);
+        let vectors = turned_from(simd, lanes);
         let to = &mut to[start * N..(start + N) * N];
         unroll!(PIXEL < N, {
             simd.store(vectors[PIXEL], &mut to[PIXEL * N..]);
@@ -84,19 +93,48 @@ pub(crate) fn interleave<T: Arithmetic, S: Simd<T>, const N: usize>(simd: S, row
     }
 }
 
+/// The matrix of some rows of memory turned. Memory is loaded group by group, which exchanges whole groups without a shuffle: half as many steps remain.
+#[inline(always)]
+fn turned_from<T: Copy, S: Simd<T>, const N: usize>(simd: S, rows: [&[T; N]; N]) -> [S::Vector; N] {
+    let mut vectors = [simd.splat(rows[0][0]); N];
+    unroll!(ROW < N, {
+        let (row, at) = (ROW % S::GROUP, ROW / S::GROUP * S::GROUP);
+        let mut groups = [&rows[row][at..]; 4];
+        unroll!(GROUP < 4, at most 4, {
+            groups[GROUP] = &rows[(row + GROUP * S::GROUP) % N][at..at + S::GROUP];
+        });
+        vectors[ROW] = simd.load_groups(groups);
+    });
+    turned_in_groups(simd, vectors)
+}
+
 /// The matrix turned: each step exchanges a bit of the row's number with a bit of the lane's, first those within groups of lanes, then those of
 /// the groups.
 #[inline(always)]
-pub(crate) fn turned<T: Copy, S: Simd<T>, const N: usize>(simd: S, mut rows: [S::Vector; N]) -> [S::Vector; N] {
-    unroll!(STEP < 4, at most 4, {
-        let within = S::GROUP.ilog2() as usize;
-        let distance = if STEP < within { S::GROUP >> (STEP + 1) } else { S::GROUP << (STEP - within) };
+pub(crate) fn turned<T: Copy, S: Simd<T>, const N: usize>(simd: S, rows: [S::Vector; N]) -> [S::Vector; N] {
+    let mut rows = turned_in_groups(simd, rows);
+    unroll!(STEP < 2, at most 2, {
+        let distance = S::GROUP << STEP;
         if distance < N {
             unroll!(ROW < N, {
                 if (ROW / distance).is_multiple_of(2) {
-                    let (a, b) = (rows[ROW], rows[ROW + distance]);
-                    let pair = if STEP < within { simd.zip_groups(a, b) } else { simd.split_groups(a, b) };
-                    (rows[ROW], rows[ROW + distance]) = pair;
+                    (rows[ROW], rows[ROW + distance]) = simd.split_groups(rows[ROW], rows[ROW + distance]);
+                }
+            });
+        }
+    });
+    rows
+}
+
+/// Each square of a group's rows by a group's lanes turned.
+#[inline(always)]
+fn turned_in_groups<T: Copy, S: Simd<T>, const N: usize>(simd: S, mut rows: [S::Vector; N]) -> [S::Vector; N] {
+    unroll!(STEP < 3, at most 3, {
+        let distance = S::GROUP >> (STEP + 1);
+        if distance > 0 {
+            unroll!(ROW < N, {
+                if (ROW / distance).is_multiple_of(2) {
+                    (rows[ROW], rows[ROW + distance]) = simd.zip_groups(rows[ROW], rows[ROW + distance]);
                 }
             });
         }

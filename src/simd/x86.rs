@@ -91,6 +91,10 @@ vectors!(
     },
     zip_groups |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
+    load_groups |from: [&[f32]; 4]| {
+        let (a, b) = (group_of_4(from[0]), group_of_4(from[1]));
+        _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(a), b)
+    },
     prefetch_at |place| prefetch::<_, _MM_HINT_T1>(place),
     prefetch_near |place| prefetch::<_, _MM_HINT_T0>(place),
     add _mm256_add_ps,
@@ -145,6 +149,10 @@ vectors!(
     },
     zip_groups |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
+    load_groups |from: [&[f64]; 4]| {
+        let (a, b) = (group_of_2(from[0]), group_of_2(from[1]));
+        _mm256_insertf128_pd::<1>(_mm256_castpd128_pd256(a), b)
+    },
     prefetch_at |place| prefetch::<_, _MM_HINT_T1>(place),
     prefetch_near |place| prefetch::<_, _MM_HINT_T0>(place),
     add _mm256_add_pd,
@@ -207,6 +215,12 @@ vectors!(
     },
     zip_groups |a, b| (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b)),
+    load_groups |from: [&[f32]; 4]| {
+        let (a, b) = (group_of_4(from[0]), group_of_4(from[1]));
+        let (c, d) = (group_of_4(from[2]), group_of_4(from[3]));
+        let vector = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(a), b);
+        _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(vector, c), d)
+    },
     prefetch_at |place| prefetch::<_, _MM_HINT_T1>(place),
     prefetch_near |place| prefetch::<_, _MM_HINT_T0>(place),
     add _mm512_add_ps,
@@ -267,6 +281,12 @@ vectors!(
     },
     zip_groups |a, b| (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm512_shuffle_f64x2::<0x88>(a, b), _mm512_shuffle_f64x2::<0xdd>(a, b)),
+    load_groups |from: [&[f64]; 4]| {
+        let (a, b) = (group_of_2(from[0]), group_of_2(from[1]));
+        let (c, d) = (group_of_2(from[2]), group_of_2(from[3]));
+        let vector = _mm512_insertf64x2::<1>(_mm512_castpd128_pd512(a), b);
+        _mm512_insertf64x2::<3>(_mm512_insertf64x2::<2>(vector, c), d)
+    },
     prefetch_at |place| prefetch::<_, _MM_HINT_T1>(place),
     prefetch_near |place| prefetch::<_, _MM_HINT_T0>(place),
     add _mm512_add_pd,
@@ -302,4 +322,22 @@ fn first_lanes(count: usize) -> __mmask16 {
 #[target_feature(enable = "sse")]
 fn prefetch<T, const HINT: i32>(place: *const T) {
     _mm_prefetch::<HINT>(place.cast());
+}
+
+/// The first four elements; panics where there are fewer.
+#[inline]
+#[target_feature(enable = "sse")]
+fn group_of_4(from: &[f32]) -> __m128 {
+    let from: &[f32; 4] = from.first_chunk().expect("a group");
+    // SAFETY: four elements are read, and `from` has four.
+    unsafe { _mm_loadu_ps(from.as_ptr()) }
+}
+
+/// The first two elements; panics where there are fewer.
+#[inline]
+#[target_feature(enable = "sse2")]
+fn group_of_2(from: &[f64]) -> __m128d {
+    let from: &[f64; 2] = from.first_chunk().expect("a group");
+    // SAFETY: two elements are read, and `from` has two.
+    unsafe { _mm_loadu_pd(from.as_ptr()) }
 }
