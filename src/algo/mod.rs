@@ -37,9 +37,26 @@ use crate::simd::Isa;
 /// cache: from 16 MiB on to ask for outputs is 1.0 to 1.9 times as fast, up to 8 MiB 0.95 to 1.0.
 const FAR_BYTES: usize = 12 << 20;
 
-/// Whether caches do not hold so many elements of input and output.
-pub(crate) fn beyond_caches<T>(elements: usize) -> bool {
-    elements > FAR_BYTES / size_of::<T>()
+/// Bytes that a second-level cache holds, or nearly so, where vectors are wide.
+const NEAR_BYTES: usize = 3 << 20;
+
+/// The cache that holds a call's input and output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cache {
+    SecondLevel,
+    ThirdLevel,
+    None,
+}
+
+impl Cache {
+    /// For so many elements.
+    pub(crate) fn holding<T>(elements: usize) -> Cache {
+        match elements.saturating_mul(size_of::<T>()) {
+            ..=NEAR_BYTES => Cache::SecondLevel,
+            ..=FAR_BYTES => Cache::ThirdLevel,
+            _ => Cache::None,
+        }
+    }
 }
 
 /// A rectangle of the output of one sample, for a range of channels.
@@ -176,7 +193,7 @@ pub(crate) fn drive<T: Element>(
     };
     let (samples, channels, rows, columns) = output.dim();
     // A broadcast input may have any length.
-    let far = beyond_caches::<T>(input.len().saturating_add(output.len()));
+    let far = Cache::holding::<T>(input.len().saturating_add(output.len())) == Cache::None;
     let first = [schedule.rows - schedule.lead[0], schedule.columns - schedule.lead[1]];
     if let ([buffer], 1, 1) = (&mut *buffers, samples, schedule.splits)
         && (1..=first[0]).contains(&rows)

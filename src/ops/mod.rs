@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use ndarray::{Array4, ArrayRef4, ArrayView4, ArrayViewMut4};
 
 use crate::activation::Activation;
-use crate::algo::{Schedule, beyond_caches};
+use crate::algo::{Cache, Schedule};
 use crate::algorithm::Algorithm;
 use crate::config::{Conv2d, PaddingMode, Pads};
 use crate::element::Element;
@@ -232,7 +232,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         taps,
         seen: [0, 1].map(|axis| seen(config, problem, axis)),
         shape,
-        far: beyond_caches::<T>(problem.elements()),
+        cache: Cache::holding::<T>(problem.elements()),
         element_bytes: size_of::<T>(),
         memory: shape.region,
         plane_memory: plane_memory::<T>(),

@@ -7,7 +7,7 @@
 //! fetch      where pixels are lanes: one for each vector that a tile sees, which its columns of taps share
 //! begin      what each tile takes before its first tap and after its last one
 //! pack       PACK_ROW for each row of a channel that the region sees, PACK for each vector of it
-//! gather     where pixels are gathered: GATHER for each tile and tap; where they could be and are not, what a small tile waits
+//! gather     where pixels are gathered: GATHER for each tile and tap; where they could be and are not, what a tile waits for them
 //! sample     where taps sample: WEIGH for each position, SHOW for each vector of the image around them, SAMPLE for each vector of samples
 //! weights    LOAD for each vector
 //! sums       ADD for each vector and block of taps
@@ -18,7 +18,7 @@
 //! Regions are as large as working memory allows, since the weights are brought in for each; the number of rounds in which the threads get
 //! through all of them makes them many enough and even. No choice here changes a bit of the result.
 
-use crate::algo::Schedule;
+use crate::algo::{Cache, Schedule};
 use crate::gemm::blocking::{Lanes, TileShape};
 use crate::numerics::SUMMATION_BLOCK;
 use crate::parts::Chunks;
@@ -32,6 +32,12 @@ const PACK_STRIDED: usize = 16;
 /// Gathering a tap's pixels for a tile, or each of them where they do not lie one behind the other. Measured with `cargo bench --bench planner`.
 const GATHER: usize = 20;
 const GATHER_STRIDED: usize = 3;
+/// What a tile with pixels, or channels, as lanes waits for a tap's pixels from the third-level cache, or from memory, and the latter for more cache lines of
+/// pixels a stride apart. Fitted to the four kinds of tiles on 41 layers with 1x1 taps on Emerald Rapids: the one that is chosen takes 1.01 times as long as the
+/// fastest, and 1.03 times without.
+const WAIT: [usize; 2] = [4, 1];
+const WAIT_FAR: [usize; 2] = [8, 4];
+const WAIT_STRIDED: usize = 1;
 /// Working out where a tap samples for a pixel, copying a row of pixels and each of them with a vector of channels to where they are sampled,
 /// and a vector of samples. Measured with `cargo bench --bench layers`.
 const WEIGH: usize = 6;
@@ -51,8 +57,8 @@ const TURN: usize = 4;
 const TURN_ALL: usize = 12;
 /// Writing a vector to memory that caches do not hold, a cache line of each of many rows or parts of two lines, where whole lines could be written: by tiles with
 /// pixels as lanes of 1x1 taps, in planes of whole vectors. Measured with `cargo bench --bench layers`, from 64 to 256 channels to 256 to 1024: those are 1.0 to
-/// 1.1 times as fast as others, and 0.93 to 1.0 in other planes.
-const FAR: usize = 20;
+/// 1.1 times as fast as others on Zen 4, and 0.93 to 1.0 in other planes; with twice as much gathered pixels are not used on Emerald Rapids where they are faster.
+const FAR: usize = 10;
 /// Copying a vector of output from working memory.
 const STAGE: usize = 16;
 /// Halves of a multiply-add that one takes where each channel is convolved for itself, with vectors of 64 bytes and with others. Measured, against Fourier
@@ -149,8 +155,8 @@ pub(crate) struct Demand {
     /// Where pixels are sampled and not packed; the three before then count for nothing.
     pub(crate) sampled: Option<Sampled>,
     pub(crate) shape: TileShape,
-    /// Whether caches do not hold input and output.
-    pub(crate) far: bool,
+    /// What holds input and output.
+    pub(crate) cache: Cache,
     /// Bytes of an element.
     pub(crate) element_bytes: usize,
     /// Elements of working memory that a region may take.
@@ -388,6 +394,7 @@ impl Demand {
         let (together, most) = self.shape.tile_of_runs(lanes, channels, runs[1], step);
         let tiles = runs[0].div_ceil(together) * runs[1].div_ceil(most);
         let one_behind_the_other = self.sampled.is_some() || (self.linear && columns == sizes[1]);
+        let of_pixels = self.shape.tiles_of_pixels(lanes, channels);
         let around = if lanes.gathered() {
             match one_behind_the_other {
                 true if lanes.are_pixels() => GATHER + GATHER / 2,
@@ -395,11 +402,10 @@ impl Demand {
                 false => GATHER_STRIDED * most,
             }
         } else if self.taps.kernel[1] == 1 || self.sampled.is_some() {
-            self.shape.wait(lanes) * vectors.div_ceil(self.shape.panel_vectors())
+            self.shape.wait(lanes) * vectors.div_ceil(self.shape.panel_vectors()) + self.wait(lanes) * of_pixels
         } else {
             0
         };
-        let of_pixels = self.shape.tiles_of_pixels(lanes, channels);
         // With pixels as lanes each of them brings its own from the second-level cache.
         let fetch = if lanes.are_pixels() { runs[0] * self.vectors_seen(one, runs[1], most) } else { 0 };
         let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
@@ -410,10 +416,28 @@ impl Demand {
         rounds.saturating_mul(region * groups)
     }
 
+    /// What a tile waits for the pixels of a tap that are read from planes of their own, where vectors are wide.
+    fn wait(&self, lanes: Lanes) -> usize {
+        let in_place = self.unpadded && lanes.pixel_step(self.column_step) == self.column_step;
+        if !in_place || self.taps.kernel != [1, 1] || self.sampled.is_some() || !self.shape.many_registers() {
+            return 0;
+        }
+        let [pixels, channels] = match self.cache {
+            Cache::SecondLevel => [0, 0],
+            Cache::ThirdLevel => WAIT,
+            Cache::None => WAIT_FAR,
+        };
+        match (lanes.are_pixels(), self.column_step) {
+            (true, _) => pixels,
+            (false, 1) => channels,
+            (false, _) => channels + WAIT_STRIDED,
+        }
+    }
+
     /// Whether tiles with pixels as lanes write whole cache lines to memory.
     fn has_lines(&self) -> bool {
         let whole = (self.output[0] * self.output[1]).is_multiple_of(self.shape.lanes);
-        self.far && self.linear && self.shape.reads_partly && self.phases == [1, 1] && whole
+        self.cache == Cache::None && self.linear && self.shape.reads_partly && self.phases == [1, 1] && whole
     }
 
     /// Vectors of pixels that all tiles of `most` pixels of a run see, where the columns of taps share them or are `apart`.
@@ -486,7 +510,7 @@ mod tests {
             column_step: 1,
             sampled: None,
             shape,
-            far: false,
+            cache: Cache::SecondLevel,
             element_bytes: size_of::<f32>(),
             memory: shape.region,
             plane_memory: plane_memory::<f32>(),
