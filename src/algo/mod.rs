@@ -52,10 +52,13 @@ pub(crate) enum Cache {
 impl Cache {
     /// For so many elements.
     pub(crate) fn holding<T>(elements: usize) -> Cache {
-        match elements.saturating_mul(size_of::<T>()) {
-            ..=NEAR_BYTES => Cache::SecondLevel,
-            ..=FAR_BYTES => Cache::ThirdLevel,
-            _ => Cache::None,
+        let bytes = elements.saturating_mul(size_of::<T>());
+        if bytes <= NEAR_BYTES {
+            Cache::SecondLevel
+        } else if bytes <= FAR_BYTES {
+            Cache::ThirdLevel
+        } else {
+            Cache::None
         }
     }
 }

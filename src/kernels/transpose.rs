@@ -130,8 +130,8 @@ pub(crate) fn turned<T: Copy, S: Simd<T>, const N: usize>(simd: S, rows: [S::Vec
 #[inline(always)]
 fn turned_in_groups<T: Copy, S: Simd<T>, const N: usize>(simd: S, mut rows: [S::Vector; N]) -> [S::Vector; N] {
     unroll!(STEP < 3, at most 3, {
-        let distance = S::GROUP >> (STEP + 1);
-        if distance > 0 {
+        if S::GROUP > 1 << STEP {
+            let distance = S::GROUP >> (STEP + 1);
             unroll!(ROW < N, {
                 if (ROW / distance).is_multiple_of(2) {
                     (rows[ROW], rows[ROW + distance]) = simd.zip_groups(rows[ROW], rows[ROW + distance]);
