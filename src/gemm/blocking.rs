@@ -13,9 +13,6 @@ use crate::simd::{Isa, Kernel, Simd};
 /// instruction set.
 pub(crate) const SPARE: usize = 16;
 
-/// What small tiles wait for pixels that are not in the first-level cache, in multiply-adds. Measured with `cargo bench --bench planner`.
-const WAIT: usize = 4;
-
 /// Bytes of a region where vectors are wide.
 const REGION_BYTES: usize = 512 << 10;
 
@@ -298,15 +295,5 @@ impl TileShape {
     /// Whether there are 32 of them.
     pub(crate) fn many_registers(self) -> bool {
         self.registers > 16
-    }
-
-    /// Multiply-adds that a tile waits for a tap whose pixels lie far from those of the tap before. Larger tiles have enough to do meanwhile.
-    pub(crate) fn wait(self, lanes: Lanes) -> usize {
-        match self.many_registers() {
-            true => 0,
-            // Of more pixels, and for each few output channels anew.
-            false if lanes.are_pixels() => 3 * WAIT,
-            false => WAIT,
-        }
     }
 }

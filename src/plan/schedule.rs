@@ -32,7 +32,9 @@ const PACK_STRIDED: usize = 16;
 /// Gathering a tap's pixels for a tile, or each of them where they do not lie one behind the other. Measured with `cargo bench --bench planner`.
 const GATHER: usize = 20;
 const GATHER_STRIDED: usize = 3;
-/// What a tile with pixels, or channels, as lanes waits for a tap's pixels from the third-level cache, or from memory, and the latter for more cache lines of
+/// What small tiles wait for pixels that are not in the first-level cache. Measured with `cargo bench --bench planner`.
+const WAIT_SMALL: usize = 4;
+/// What larger ones, with pixels or channels as lanes, wait for a tap's pixels from the third-level cache, or from memory, and the latter for more cache lines of
 /// pixels a stride apart. Fitted to the four kinds of tiles on 41 layers with 1x1 taps on Emerald Rapids: the one that is chosen takes 1.01 times as long as the
 /// fastest, and 1.03 times without.
 const WAIT: [usize; 2] = [4, 1];
@@ -394,18 +396,16 @@ impl Demand {
         let (together, most) = self.shape.tile_of_runs(lanes, channels, runs[1], step);
         let tiles = runs[0].div_ceil(together) * runs[1].div_ceil(most);
         let one_behind_the_other = self.sampled.is_some() || (self.linear && columns == sizes[1]);
-        let of_pixels = self.shape.tiles_of_pixels(lanes, channels);
         let around = if lanes.gathered() {
             match one_behind_the_other {
                 true if lanes.are_pixels() => GATHER + GATHER / 2,
                 true => GATHER,
                 false => GATHER_STRIDED * most,
             }
-        } else if self.taps.kernel[1] == 1 || self.sampled.is_some() {
-            self.shape.wait(lanes) * vectors.div_ceil(self.shape.panel_vectors()) + self.wait(lanes) * of_pixels
         } else {
-            0
+            self.wait(lanes, channels)
         };
+        let of_pixels = self.shape.tiles_of_pixels(lanes, channels);
         // With pixels as lanes each of them brings its own from the second-level cache.
         let fetch = if lanes.are_pixels() { runs[0] * self.vectors_seen(one, runs[1], most) } else { 0 };
         let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
@@ -416,22 +416,32 @@ impl Demand {
         rounds.saturating_mul(region * groups)
     }
 
-    /// What a tile waits for the pixels of a tap that are read from planes of their own, where vectors are wide.
-    fn wait(&self, lanes: Lanes) -> usize {
+    /// What all tiles of the same pixels, which are not gathered, wait for those of a tap that lie far from those of the tap before.
+    fn wait(&self, lanes: Lanes, channels: usize) -> usize {
+        let sampled = self.sampled.is_some();
+        if !self.shape.many_registers() {
+            let apart = self.taps.kernel[1] == 1 || sampled;
+            // Of more pixels, and for each few output channels anew.
+            let of_panel = if lanes.are_pixels() { 3 * WAIT_SMALL } else { WAIT_SMALL };
+            let panels = channels.div_ceil(self.shape.lanes).div_ceil(self.shape.panel_vectors());
+            return if apart { of_panel * panels } else { 0 };
+        }
+        // Larger tiles have enough to do meanwhile, unless pixels come from far, out of planes of their own.
         let in_place = self.unpadded && lanes.pixel_step(self.column_step) == self.column_step;
-        if !in_place || self.taps.kernel != [1, 1] || self.sampled.is_some() || !self.shape.many_registers() {
+        if !in_place || sampled || self.taps.kernel != [1, 1] {
             return 0;
         }
-        let [pixels, channels] = match self.cache {
+        let [pixels, channels_as_lanes] = match self.cache {
             Cache::SecondLevel => [0, 0],
             Cache::ThirdLevel => WAIT,
             Cache::None => WAIT_FAR,
         };
-        match (lanes.are_pixels(), self.column_step) {
+        let of_tile = match (lanes.are_pixels(), self.column_step) {
             (true, _) => pixels,
-            (false, 1) => channels,
-            (false, _) => channels + WAIT_STRIDED,
-        }
+            (false, 1) => channels_as_lanes,
+            (false, _) => channels_as_lanes + WAIT_STRIDED,
+        };
+        of_tile * self.shape.tiles_of_pixels(lanes, channels)
     }
 
     /// Whether tiles with pixels as lanes write whole cache lines to memory.
