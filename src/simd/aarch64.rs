@@ -55,11 +55,6 @@ vectors!(
     unzip |a, b| (vuzp1q_f32(a, b), vuzp2q_f32(a, b)),
     zip_groups |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
     split_groups |a, b| (a, b),
-    load_groups |from: [&[f32]; 4]| {
-        let from: &[f32; 4] = from[0].first_chunk().expect("a group");
-        // SAFETY: four elements are read, and `from` has four.
-        unsafe { vld1q_f32(from.as_ptr()) }
-    },
     prefetch_at |_: *const f32| (),
     prefetch_near |_: *const f32| (),
     add vaddq_f32,
@@ -113,11 +108,6 @@ vectors!(
     unzip |a, b| (vuzp1q_f64(a, b), vuzp2q_f64(a, b)),
     zip_groups |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
     split_groups |a, b| (a, b),
-    load_groups |from: [&[f64]; 4]| {
-        let from: &[f64; 2] = from[0].first_chunk().expect("a group");
-        // SAFETY: two elements are read, and `from` has two.
-        unsafe { vld1q_f64(from.as_ptr()) }
-    },
     prefetch_at |_: *const f64| (),
     prefetch_near |_: *const f64| (),
     add vaddq_f64,

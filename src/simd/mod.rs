@@ -109,7 +109,11 @@ pub trait Simd<T: Copy>: Copy {
     /// The groups 0, 2 and so on of two vectors, one vector's behind the other's; then the groups 1, 3 and so on.
     fn split_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
     /// The first [`GROUP`](Self::GROUP) elements of each slice, of as many as a vector has groups; panics where there are fewer.
-    fn load_groups(self, from: [&[T]; 4]) -> Self::Vector;
+    #[inline(always)]
+    fn load_groups(self, from: [&[T]; 4]) -> Self::Vector {
+        const { assert!(Self::LANES == Self::GROUP, "one group") };
+        self.load(from[0])
+    }
     /// The first half of [`LANES`](Self::LANES) elements of each slice; panics where there are fewer.
     #[inline(always)]
     fn load_halves(self, _a: &[T], _b: &[T]) -> Self::Vector {
@@ -314,7 +318,7 @@ macro_rules! vectors {
         splat $splat:expr, load $load:expr, store $store:expr,
         load_partial $load_partial:expr, store_partial $store_partial:expr,
         mask $mask:expr, keep $keep:expr, compress $compress:expr,
-        zip $zip_all:expr, unzip $unzip:expr, zip_groups $zip:expr, split_groups $split:expr, load_groups $load_groups:expr,
+        zip $zip_all:expr, unzip $unzip:expr, zip_groups $zip:expr, split_groups $split:expr $(, load_groups $load_groups:expr)?,
         prefetch_at $prefetch:expr, prefetch_near $near:expr,
         add $add:expr, fma $fma:expr, within $within:expr
         $(, load_halves $load_halves:expr, splat_halves $splat_halves:expr, store_halves $store_halves:expr,
@@ -359,7 +363,7 @@ macro_rules! vectors {
             vectors!(@op $features, $unzip, unzip(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $zip, zip_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $split, split_groups(a: $vector, b: $vector) -> ($vector, $vector));
-            vectors!(@op $features, $load_groups, load_groups(from: [&[$element]; 4]) -> $vector);
+            $(vectors!(@op $features, $load_groups, load_groups(from: [&[$element]; 4]) -> $vector);)?
             vectors!(@op $features, $prefetch, prefetch_at(place: *const $element) -> ());
             vectors!(@op $features, $near, prefetch_near(place: *const $element) -> ());
             vectors!(@op $features, $add, add(a: $vector, b: $vector) -> $vector);

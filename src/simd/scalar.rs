@@ -96,11 +96,6 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     }
 
     #[inline(always)]
-    fn load_groups(self, from: [&[T]; 4]) -> Self::Vector {
-        self.load(from[0])
-    }
-
-    #[inline(always)]
     fn prefetch_at(self, _: *const T) {}
 
     #[inline(always)]
