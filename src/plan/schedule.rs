@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! multiply   for each tile and tap: its multiply-adds, at least their latency, at least what it loads
-//! fetch      where pixels are lanes: one for each vector that a tile sees, which its columns of taps share
+//! fetch      where pixels are lanes: one for each vector that a tile sees, which its columns of taps share; less where it is a cache line
 //! begin      what each tile takes before its first tap and after its last one
 //! pack       PACK_ROW for each row of a channel that the region sees, PACK for each vector of it
 //! gather     where pixels are gathered: GATHER for each tile and tap; where they could be and are not, what a tile waits for them
@@ -34,12 +34,14 @@ const GATHER: usize = 20;
 const GATHER_STRIDED: usize = 3;
 /// What small tiles wait for pixels that are not in the first-level cache. Measured with `cargo bench --bench planner`.
 const WAIT_SMALL: usize = 4;
-/// What larger ones, with pixels or channels as lanes, wait for a tap's pixels from the third-level cache, or from memory, and the latter for more cache lines of
-/// pixels a stride apart. Fitted to the four kinds of tiles on 41 layers with 1x1 taps on Emerald Rapids: the one that is chosen takes 1.01 times as long as the
-/// fastest, and 1.03 times without.
-const WAIT: [usize; 2] = [4, 1];
-const WAIT_FAR: [usize; 2] = [8, 4];
+/// What larger ones wait for a tap's pixels from the third-level cache, and from memory: with pixels as lanes in planes of whole cache lines, and in others, and
+/// with channels as lanes; and the last of them for more cache lines of pixels a stride apart. Fitted to the four kinds of tiles on 70 layers with 1x1 taps on Emerald
+/// Rapids: the one that is chosen takes 1.01 times as long as the fastest.
+const WAIT: [usize; 3] = [1, 4, 1];
+const WAIT_FAR: [usize; 3] = [8, 8, 4];
 const WAIT_STRIDED: usize = 1;
+/// What fetching three vectors takes where each is a cache line; fitted to the same layers.
+const FETCH_LINES: usize = 2;
 /// Working out where a tap samples for a pixel, copying a row of pixels and each of them with a vector of channels to where they are sampled,
 /// and a vector of samples. Measured with `cargo bench --bench layers`.
 const WEIGH: usize = 6;
@@ -407,7 +409,8 @@ impl Demand {
         };
         let of_pixels = self.shape.tiles_of_pixels(lanes, channels);
         // With pixels as lanes each of them brings its own from the second-level cache.
-        let fetch = if lanes.are_pixels() { runs[0] * self.vectors_seen(one, runs[1], most) } else { 0 };
+        let seen = if lanes.are_pixels() { runs[0] * self.vectors_seen(one, runs[1], most) } else { 0 };
+        let fetch = if self.planes_in_place(lanes) && self.in_lines() { seen * FETCH_LINES / 3 } else { seen };
         let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
         let begun = self.shape.begin * tiles * blocks * of_pixels;
         let multiply = self.of_seen(lanes, multiply + of_pixels * fetch) + begun;
@@ -427,27 +430,37 @@ impl Demand {
             return if apart { of_panel * panels } else { 0 };
         }
         // Larger tiles have enough to do meanwhile, unless pixels come from far, out of planes of their own.
-        let in_place = self.unpadded && lanes.pixel_step(self.column_step) == self.column_step;
-        if !in_place || sampled || self.taps.kernel != [1, 1] {
+        if !self.planes_in_place(lanes) {
             return 0;
         }
-        let [pixels, channels_as_lanes] = match self.cache {
-            Cache::SecondLevel => [0, 0],
+        let [of_lines, of_pixels, of_channels] = match self.cache {
+            Cache::SecondLevel => [0; 3],
             Cache::ThirdLevel => WAIT,
             Cache::None => WAIT_FAR,
         };
         let of_tile = match (lanes.are_pixels(), self.column_step) {
-            (true, _) => pixels,
-            (false, 1) => channels_as_lanes,
-            (false, _) => channels_as_lanes + WAIT_STRIDED,
+            (true, _) if self.in_lines() => of_lines,
+            (true, _) => of_pixels,
+            (false, 1) => of_channels,
+            (false, _) => of_channels + WAIT_STRIDED,
         };
         of_tile * self.shape.tiles_of_pixels(lanes, channels)
     }
 
+    /// Whether each tap's pixels are read out of a plane of their own.
+    fn planes_in_place(&self, lanes: Lanes) -> bool {
+        let in_place = self.unpadded && !lanes.gathered() && lanes.pixel_step(self.column_step) == self.column_step;
+        in_place && self.sampled.is_none() && self.taps.kernel == [1, 1]
+    }
+
     /// Whether tiles with pixels as lanes write whole cache lines to memory.
     fn has_lines(&self) -> bool {
-        let whole = (self.output[0] * self.output[1]).is_multiple_of(self.shape.lanes);
-        self.cache == Cache::None && self.linear && self.shape.reads_partly && self.phases == [1, 1] && whole
+        self.cache == Cache::None && self.phases == [1, 1] && self.in_lines()
+    }
+
+    /// Whether the vectors of all planes of pixels can begin where cache lines do.
+    fn in_lines(&self) -> bool {
+        self.linear && self.shape.reads_partly && (self.output[0] * self.output[1]).is_multiple_of(self.shape.lanes)
     }
 
     /// Vectors of pixels that all tiles of `most` pixels of a run see, where the columns of taps share them or are `apart`.
