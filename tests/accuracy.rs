@@ -139,27 +139,28 @@ impl Case {
 
     /// A convolution that Winograd's algorithm has a tiling for.
     fn draw_small(random: &mut Random) -> Case {
-        let taps = |random: &mut Random| [1, 2, 3, 3, 3, 3, 4, 5, 6, 7][below(random, 10)];
+        let taps = |random: &mut Random| -> usize { pick(random, &[1, 2, 3, 3, 3, 3, 4, 5, 6, 7]) };
         let mut kernel = [taps(random), taps(random)];
         if kernel == [1, 1] {
             kernel = [3, 3];
         }
-        let outputs = kernel.map(|taps| match taps {
-            1 => 1,
-            _ => pick(
-                random,
-                &[4, 6, 8]
-                    .map(|points: usize| (points + 1).saturating_sub(taps))
-                    .map(|m| if m < 2 { 9 - taps } else { m }),
-            ),
+        // Outputs share something only where there are more taps than strides.
+        let stride = kernel.map(|taps| pick(random, &[1, 1, 2, 3]).min(taps.max(2) - 1));
+        let outputs = [0, 1].map(|axis| {
+            // Of the part with the most taps.
+            let (taps, stride) = (kernel[axis].div_ceil(stride[axis]), stride[axis]);
+            let points: &[usize] = if stride == 1 { &[4, 6, 8] } else { &[3, 4, 5, 6] };
+            let outputs: Vec<usize> =
+                points.iter().filter_map(|points| (points + 1).checked_sub(taps)).filter(|&m| m > 1).collect();
+            if taps == 1 { 1 } else { pick(random, &outputs) }
         });
         // Many channels take long and are like few, mostly.
         let many = below(random, 50) == 0;
         let channels = if many { pick(random, &[64, 256, 300]) } else { pick(random, &[1, 1, 2, 3, 5, 8, 17]) };
         let pad = [below(random, kernel[0]), below(random, kernel[1])];
         Case {
-            config: Conv2d::new(channels, 1 + below(random, 3), kernel).padding(pad),
-            size: [0, 1].map(|axis| kernel[axis] + below(random, outputs[axis] + 2)),
+            config: Conv2d::new(channels, 1 + below(random, 3), kernel).padding(pad).stride(stride),
+            size: [0, 1].map(|axis| kernel[axis] + below(random, stride[axis] * outputs[axis] + 2)),
             kinds: [pick(random, &KINDS), pick(random, &KINDS)],
             algorithm: Algorithm::Winograd(outputs),
             isa: pick(random, &isas()),
@@ -175,7 +176,10 @@ impl Case {
         let weight = tensor(random, kinds[1], (outs, ins, height, width)).mapv(T::of);
         let bias = Array1::from_shape_simple_fn(outs, || T::of(uniform(random)));
         let options = Options::new().algorithm(*algorithm).isa(*isa);
-        let layer = Conv2dLayer::with_options(config, &weight, Some(&bias), options).ok()?;
+        if *isa == Isa::SCALAR && *algorithm != Algorithm::Fft {
+            return None;
+        }
+        let layer = Conv2dLayer::with_options(config, &weight, Some(&bias), options).expect("a layer");
         let candidates = layer.candidates(shape).expect("candidates");
         assert_eq!(candidates[0].algorithm, *algorithm);
         let output = layer.run(&input).expect("an output");
@@ -185,6 +189,7 @@ impl Case {
         let pads = config.resolved_pads(*size).expect("pads");
         let mut most = 0.0f64;
         for ((_, o, y, x), got) in output.indexed_iter() {
+            let (y, x) = (y * config.stride[0], x * config.stride[1]);
             let (mut sum, mut scale) = (Double(bias[o].double(), 0.0), bias[o].double().abs());
             for ((c, i, j), weight) in weight.index_axis(Axis(0), o).indexed_iter() {
                 scale += weight.abs() * largest[c];
@@ -208,15 +213,15 @@ fn hold<T: Number>() {
         let case = Case::draw(&mut random);
         let Some((error, bound)) = case.error::<T>(&mut random) else { continue };
         assert!(error <= bound.observed && error <= bound.proven, "{error} eps, more than {bound:?}: {case:?}");
-        let Conv2d { in_channels, kernel, .. } = case.config;
-        if case.algorithm == Algorithm::Winograd([2, 2]) && kernel == [3, 3] {
+        let Conv2d { in_channels, kernel, stride, .. } = case.config;
+        if case.algorithm == Algorithm::Winograd([2, 2]) && kernel == [3, 3] && stride == [1, 1] {
             // A plain sum of as many products, from left to right, has as many roundings of half an eps.
             let plain = (in_channels * 9) as f64 / 2.0;
             assert!(error <= plain, "{error} eps, and a plain sum {plain}: {case:?}");
         }
         let name = match case.algorithm {
             Algorithm::Fft => "fft".to_owned(),
-            algorithm => format!("{kernel:?} {algorithm}"),
+            algorithm => format!("{kernel:?} by {stride:?} {algorithm}"),
         };
         let entry = worst.entry(name).or_insert((0.0, 0.0));
         *entry = (entry.0.max(error), entry.1.max(error / bound.observed));

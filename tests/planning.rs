@@ -61,12 +61,16 @@ fn other_orders_run_where_they_are_admitted() {
     // Proven for 64 channels: 640 eps for tiles of 2 x 2, more for all others.
     assert_eq!(dense(Numerics::Within(500)), Algorithm::GemmChannels);
     assert_eq!(dense(Numerics::Within(700)), Algorithm::Winograd([2, 2]));
+    // With a stride, too.
+    let halved = Conv2d::new(64, 128, 5).stride(2).padding(2).numerics(Numerics::Fast);
+    assert!(matches!(choice::<f32>(halved, [56, 56]), Algorithm::Winograd(_)));
     // Where there is nothing to gain, or no such algorithm.
     for (config, size) in [
         (Conv2d::new(3, 64, 3).padding(1), [224, 224]),
         (Conv2d::pointwise(64, 64), [56, 56]),
         (Conv2d::depthwise(64, 3), [56, 56]),
-        (Conv2d::new(64, 64, 3).stride(2), [56, 56]),
+        (Conv2d::new(64, 64, 3).dilation(2), [56, 56]),
+        (Conv2d::new(64, 64, 2).stride(2), [56, 56]),
     ] {
         assert_eq!(choice::<f32>(config.numerics(Numerics::Fast), size), choice::<f32>(config, size), "{config:?}");
     }
@@ -96,5 +100,5 @@ fn tilings_are_those_of_the_kernel() {
     let text = "algorithm is winograd-3x3, expected one of winograd-2x2, winograd-2x4, winograd-4x2, winograd-4x4, \
                 or one that sums in the exact order";
     assert_eq!(error(Conv2d::new(8, 8, 5)), text);
-    assert!(error(Conv2d::new(8, 8, 3).stride(2)).contains("there is no other"));
+    assert!(error(Conv2d::new(8, 8, 3).dilation(2)).contains("there is no other"));
 }

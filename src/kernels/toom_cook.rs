@@ -1,7 +1,7 @@
 //! The one-dimensional transforms of Winograd's convolution, with a vector of channels at a time.
 //!
 //! A polynomial is determined by its values at as many points as it has coefficients (Toom, 1963; Cook, 1966). A tile of `n` inputs is
-//! *evaluated* at `n` points: 0, `k` pairs `±p`, and infinity, `n = 2k + 2`. What the products there say about `m` outputs is
+//! *evaluated* at `n` points: `k` pairs `±p`, infinity, and 0 if `n` is even. What the products there say about `m` outputs is
 //! *interpolated*. The pairs share all but their last multiply-add.
 
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
@@ -9,7 +9,7 @@ use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 /// Most points.
 pub(crate) const MOST_POINTS: usize = 8;
 /// Most pairs of points.
-pub(crate) const MOST_PAIRS: usize = (MOST_POINTS - 2) / 2;
+pub(crate) const MOST_PAIRS: usize = (MOST_POINTS - 1) / 2;
 
 /// The coefficients for a number of points; those of pairs that there are not are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,8 +52,8 @@ pub(crate) struct Evaluate<'a, T>(pub(crate) Pass<'a, T>);
 pub(crate) struct Interpolate<'a, T> {
     pub(crate) pass: Pass<'a, T>,
     pub(crate) outputs: usize,
-    /// Added to each output: a number for each lane, the last lanes may have none.
-    pub(crate) bias: &'a [T],
+    /// Added to each output: a number for each lane, the last lanes may have none. Or what is there already.
+    pub(crate) bias: Option<&'a [T]>,
 }
 
 impl<T: Arithmetic> Kernel<T> for Evaluate<'_, T> {
@@ -63,7 +63,9 @@ impl<T: Arithmetic> Kernel<T> for Evaluate<'_, T> {
     fn run<S: Simd<T>>(self, simd: S) {
         match self.0.points {
             1 => self.0.evaluate::<S, 1>(simd),
+            3 => self.0.evaluate::<S, 3>(simd),
             4 => self.0.evaluate::<S, 4>(simd),
+            5 => self.0.evaluate::<S, 5>(simd),
             6 => self.0.evaluate::<S, 6>(simd),
             8 => self.0.evaluate::<S, 8>(simd),
             points => unreachable!("no transform with {points} points"),
@@ -77,14 +79,17 @@ impl<T: Arithmetic> Kernel<T> for Interpolate<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
         macro_rules! by_size {
-            ($($points:literal to $($outputs:literal)*),*) => {
+            ($add:literal, $bias:expr, $($points:literal to $($outputs:literal)*),*) => {
                 match (self.pass.points, self.outputs) {
-                    $($(($points, $outputs) => self.interpolate::<S, $points, $outputs>(simd),)*)*
+                    $($(($points, $outputs) => self.interpolate::<S, $points, $outputs, $add>(simd, $bias),)*)*
                     size => unreachable!("no transform of points and outputs {size:?}"),
                 }
             };
         }
-        by_size!(1 to 1, 4 to 2 3, 6 to 2 3 4 5, 8 to 2 3 4 5 6 7);
+        match self.bias {
+            Some(bias) => by_size!(false, bias, 1 to 1, 3 to 2, 4 to 2 3, 5 to 2 3 4, 6 to 2 3 4 5, 8 to 2 3 4 5 6 7),
+            None => by_size!(true, &[], 1 to 1, 3 to 2, 4 to 2 3, 5 to 2 3 4, 6 to 2 3 4 5),
+        }
     }
 }
 
@@ -112,9 +117,9 @@ impl<T: Arithmetic> Pass<'_, T> {
 
 impl<T: Arithmetic> Interpolate<'_, T> {
     #[inline(always)]
-    fn interpolate<S: Simd<T>, const N: usize, const M: usize>(&mut self, simd: S) {
+    fn interpolate<S: Simd<T>, const N: usize, const M: usize, const ADD: bool>(&mut self, simd: S, bias: &[T]) {
         let Pass { coefficients, items, from, from_places, to, to_places, .. } = &mut self.pass;
-        let bias = if self.bias.len() < S::LANES { simd.load_partial(self.bias) } else { simd.load(self.bias) };
+        let bias = if bias.len() < S::LANES { simd.load_partial(bias) } else { simd.load(bias) };
         let span = [(N - 1) * from_places.pitch + S::LANES, (M - 1) * to_places.pitch + S::LANES];
         for a in 0..items[0] {
             for b in 0..items[1] {
@@ -126,7 +131,9 @@ impl<T: Arithmetic> Interpolate<'_, T> {
                 });
                 let outputs = outputs::<T, S, N, M>(simd, values, coefficients);
                 unroll!(I < M, at most 8, {
-                    simd.store(simd.add(outputs[I], bias), &mut to[I * to_places.pitch..]);
+                    let place = &mut to[I * to_places.pitch..];
+                    let before = if ADD { simd.load(place) } else { bias };
+                    simd.store(simd.add(outputs[I], before), place);
                 });
             }
         }
@@ -143,31 +150,37 @@ fn values<T: Arithmetic, S: Simd<T>, const N: usize>(
     if N == 1 {
         return inputs;
     }
-    let pairs = (N - 2) / 2;
-    let mut values = inputs;
-    let (mut zero, mut infinity) = (inputs[2 * pairs], inputs[2 * pairs + 1]);
+    // With a point at 0 all others are multiplied by x, too.
+    let (pairs, zero) = ((N - 1) / 2, N.is_multiple_of(2));
+    let shift = usize::from(zero);
+    let (mut values, mut at_zero, mut infinity) = (inputs, inputs[2 * pairs], inputs[N - 1]);
     unroll!(J < MOST_PAIRS, at most 3, {
         if J < pairs {
             let factor = simd.splat(coefficients.all[J]);
-            zero = simd.fma(factor, inputs[2 * J], zero);
-            infinity = simd.fma(factor, inputs[2 * J + 1], infinity);
+            if zero {
+                at_zero = simd.fma(factor, inputs[2 * J], at_zero);
+            }
+            infinity = simd.fma(factor, inputs[2 * J + shift], infinity);
         }
     });
     unroll!(PAIR < MOST_PAIRS, at most 3, {
         if PAIR < pairs {
-            let (mut even, mut odd) = (inputs[2 * pairs], inputs[2 * pairs - 1]);
+            let (mut even, mut odd) = (inputs[2 * pairs - 1 + shift], inputs[2 * pairs - 2 + shift]);
             unroll!(J < (MOST_PAIRS - 1), at most 2, {
                 if J + 1 < pairs {
                     let factor = simd.splat(coefficients.others[PAIR][J]);
-                    even = simd.fma(factor, inputs[2 * J + 2], even);
-                    odd = simd.fma(factor, inputs[2 * J + 1], odd);
+                    even = simd.fma(factor, inputs[2 * J + 1 + shift], even);
+                    odd = simd.fma(factor, inputs[2 * J + shift], odd);
                 }
             });
-            values[2 * PAIR + 1] = simd.fma(simd.splat(coefficients.powers[PAIR][1]), odd, even);
-            values[2 * PAIR + 2] = simd.fma(simd.splat(coefficients.negative[PAIR]), odd, even);
+            values[2 * PAIR + shift] = simd.fma(simd.splat(coefficients.powers[PAIR][1]), odd, even);
+            values[2 * PAIR + 1 + shift] = simd.fma(simd.splat(coefficients.negative[PAIR]), odd, even);
         }
     });
-    (values[0], values[N - 1]) = (zero, infinity);
+    if zero {
+        values[0] = at_zero;
+    }
+    values[N - 1] = infinity;
     values
 }
 
@@ -178,17 +191,18 @@ fn outputs<T: Arithmetic, S: Simd<T>, const N: usize, const M: usize>(
     values: [S::Vector; N],
     coefficients: &Coefficients<T>,
 ) -> [S::Vector; M] {
-    let mut outputs = [values[0]; M];
     if N == 1 {
-        return outputs;
+        return [values[0]; M];
     }
-    let pairs = (N - 2) / 2;
+    let (pairs, zero) = ((N - 1) / 2, N.is_multiple_of(2));
+    let shift = usize::from(zero);
+    let mut outputs = [if zero { values[0] } else { simd.splat(T::ZERO) }; M];
     unroll!(PAIR < MOST_PAIRS, at most 3, {
         if PAIR < pairs {
-            let (plus, minus) = (values[2 * PAIR + 1], values[2 * PAIR + 2]);
+            let (plus, minus) = (values[2 * PAIR + shift], values[2 * PAIR + 1 + shift]);
             let sum = simd.add(plus, minus);
             let difference = simd.fma(simd.splat(coefficients.minus), minus, plus);
-            outputs[0] = simd.add(outputs[0], sum);
+            outputs[0] = if PAIR == 0 && !zero { sum } else { simd.add(outputs[0], sum) };
             unroll!(I < M, at most 8, {
                 if I != 0 {
                     let part = if I.is_multiple_of(2) { sum } else { difference };

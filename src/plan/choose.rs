@@ -58,9 +58,8 @@ pub(crate) fn reorderings<T: Element>(config: &Conv2d, isa: Isa) -> Vec<Reorderi
 
 /// And for one whose channels are the phases of a transposed convolution.
 pub(crate) fn tilings<T: Element>(config: &Conv2d, isa: Isa) -> Vec<Reordering> {
-    let plain = config.stride == [1, 1] && config.dilation == [1, 1];
-    let tiled = T::FLOATING && plain && TileShape::of::<T>(isa).channel_tiles;
-    Tiling::all(config.kernel).filter(|_| tiled).map(Reordering::Winograd).collect()
+    let tiled = T::FLOATING && config.dilation == [1, 1] && TileShape::of::<T>(isa).channel_tiles;
+    Tiling::all(config.kernel, config.stride).filter(|_| tiled).map(Reordering::Winograd).collect()
 }
 
 /// A matrix product keeps an input vector in a register for up to eight output channels: worth nothing with one, and with two less than what it

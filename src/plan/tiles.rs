@@ -20,6 +20,9 @@ use crate::plan::schedule::Demand;
 const STREAM: usize = 3;
 const STREAM_FAR: usize = 8;
 const SPILL: usize = 2;
+/// The share that all of it is more with a stride, where inputs and products of single taps are copied from step to step: a sixth. Measured on eight layers of 3x3
+/// to 5x5 taps, which would take 1.1 to 1.35 times what is said here.
+const STRIDED: usize = 6;
 /// Bytes of values, and of weights, that stay in a second-level cache, and of weights that stay in a third-level one.
 const VALUES_NEAR: usize = 600 << 10;
 const NEAR_BYTES: usize = 256 << 10;
@@ -111,7 +114,9 @@ impl<'a> Tiles<'a> {
         };
         let pieces = self.tiles[0].div_ceil(size[0]) * self.tiles[1].div_ceil(size[1]) * splits;
         let rounds = (batch.max(1) * pieces).div_ceil(threads);
-        rounds.saturating_mul(groups * (multiply + stream + transforms + spilt))
+        let region = multiply + stream + transforms + spilt;
+        let region = if self.tiling.stride == [1, 1] { region } else { region + region / STRIDED };
+        rounds.saturating_mul(groups * region)
     }
 
     /// Of a vector of input channels at one point of a tile: 16 for 4 x 4 points, 18 for 6 x 6, 21 for 8 x 8 where they do not fit into the registers.

@@ -35,6 +35,7 @@ use crate::kernels::toom_cook::{Coefficients, Evaluate, Interpolate, Pass, Place
 use crate::kernels::transpose::transpose;
 use crate::scratch::Scratch;
 use crate::simd::{Isa, Kernel, Simd, by_lanes};
+use tiling::Part;
 pub(crate) use tiling::Tiling;
 
 /// Input channels that are summed at a time: their part of a weight panel stays in the first-level cache.
@@ -42,12 +43,20 @@ pub(crate) const CHANNELS: usize = 256;
 /// Bytes of sums that are kept until they are interpolated.
 pub(crate) const SUM_BYTES: usize = 256 << 10;
 
+/// One of the transforms along an axis.
+#[derive(Clone, Copy, Debug)]
+struct Transform<T> {
+    part: Part,
+    coefficients: Coefficients<T>,
+}
+
 /// What a convolution keeps from call to call.
 #[derive(Clone, Debug)]
 pub(crate) struct Weights<T> {
     isa: Isa,
     tiling: Tiling,
-    coefficients: [Coefficients<T>; 2],
+    /// The transforms along each axis.
+    transforms: [Vec<Transform<T>>; 2],
     /// Channels of a group, input and output.
     group: [usize; 2],
     /// A product for each group and point.
@@ -83,7 +92,9 @@ impl<T: Element> Weights<T> {
             Some(values[((group * outs + row) * ins + channel) * products + point])
         };
         let packed = PackedWeights::new(groups * products, TileShape::of::<T>(isa).panels(outs), &blocks, at);
-        Weights { isa, tiling, coefficients: tiling.coefficients(), group, packed, bias }
+        let transform = |part: Part| Transform { part, coefficients: tiling::coefficients(part.points) };
+        let transforms = [0, 1].map(|axis| tiling.parts(axis).into_iter().map(transform).collect());
+        Weights { isa, tiling, transforms, group, packed, bias }
     }
 }
 
@@ -156,12 +167,12 @@ impl Layout {
 
     /// Rows of input that are seen.
     fn input_rows(&self) -> usize {
-        self.tiles[0] * self.tiling.outputs[0] + self.tiling.taps[0] - 1
+        self.tiling.inputs(self.tiles)[0]
     }
 
     /// A row of them.
     fn input_row(&self) -> usize {
-        (self.tiles[1] * self.tiling.outputs[1] + self.tiling.taps[1] - 1) * self.lanes
+        self.tiling.inputs(self.tiles)[1] * self.lanes
     }
 
     /// And evaluated along x, or that of a row of tiles.
@@ -202,7 +213,8 @@ impl<T: Element> Stage<T> for Winograd<'_, T> {
             let layout = Layout::new(self.weights, [region.rows.len(), region.columns.len()], channels.len());
             let job = Job { stage: self, layout, group, channels: channels.clone() };
             let first = [region.rows.start, region.columns.start];
-            let origin = [0, 1].map(|axis| first[axis] as isize + self.origin[axis]);
+            let stride = self.weights.tiling.stride;
+            let origin = [0, 1].map(|axis| (first[axis] * stride[axis]) as isize + self.origin[axis]);
             let memory = job.evaluate(ChannelsLast::new(image, self.mode), origin, &mut *scratch.elements);
             let direct = if self.woven == Woven::NOT { DirectRows::new(output) } else { Err(output) };
             match direct {
@@ -246,14 +258,14 @@ impl<T: Element> Job<'_, T> {
         let (sums, rest) = rest.split_at_mut(sums);
         let (rows, rest) = rest.split_at_mut(rows);
         let (pixels, staged) = rest.split_at_mut(pixels);
-        let Weights { isa, coefficients, group, .. } = self.stage.weights;
+        let Weights { isa, transforms, group, .. } = self.stage.weights;
         T::launch(
             *isa,
             EvaluateImage {
                 image,
                 origin,
                 layout: &self.layout,
-                coefficients,
+                transforms,
                 channels: group[0],
                 row: &mut *pixels,
                 rows: &mut *rows,
@@ -265,7 +277,7 @@ impl<T: Element> Job<'_, T> {
 
     fn run(&self, output: &mut impl Rows<T>, memory: Memory<'_, T>) {
         let Memory { values, sums, rows, pixels, .. } = memory;
-        let Weights { isa, coefficients, packed, bias, group: [_, outs], .. } = self.stage.weights;
+        let Weights { isa, transforms, packed, bias, group: [_, outs], .. } = self.stage.weights;
         let (layout, first_channel) = (&self.layout, self.group * outs);
         let panels = packed.panels();
         let all = panels.within(self.channels.start - first_channel..self.channels.end - first_channel);
@@ -281,7 +293,7 @@ impl<T: Element> Job<'_, T> {
                 output.with_rows(of_job, count, |outputs| {
                     let (rows, pixels) = (&mut *rows, &mut *pixels);
                     let limits = self.stage.activation.limits();
-                    let panel = InterpolatePanel { layout, coefficients, sums, bias, rows, pixels, outputs, limits };
+                    let panel = InterpolatePanel { layout, transforms, sums, bias, rows, pixels, outputs, limits };
                     T::launch(*isa, panel);
                 });
             }
@@ -327,7 +339,7 @@ struct EvaluateImage<'a, 'i, T> {
     /// Input position of the region's first window.
     origin: [isize; 2],
     layout: &'a Layout,
-    coefficients: &'a [Coefficients<T>; 2],
+    transforms: &'a [Vec<Transform<T>>; 2],
     channels: usize,
     /// A row of the image, all rows at points along x, and the values.
     row: &'a mut [T],
@@ -340,38 +352,46 @@ impl<T: Element> Kernel<T> for EvaluateImage<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let EvaluateImage { image, origin, layout, coefficients, channels, row, rows, values } = self;
+        let EvaluateImage { image, origin, layout, transforms, channels, row, rows, values } = self;
         let Layout { tiling, tiles, .. } = *layout;
-        let ([high, wide], pitch) = (tiling.points(), layout.evaluated_row());
+        let ([_, wide], pitch) = (tiling.points(), layout.evaluated_row());
         let row = &mut row[..layout.input_row()];
         for vector in 0..layout.vectors[0] {
             let some = vector * S::LANES..channels.min((vector + 1) * S::LANES);
             for (y, to) in rows.chunks_exact_mut(pitch).take(layout.input_rows()).enumerate() {
                 let place = [origin[0] + y as isize, origin[1]];
                 by_lanes!(N = S::LANES => image.row::<S, N>(simd, some.clone(), place, row));
-                let pass = Pass {
-                    coefficients: &coefficients[1],
-                    items: [1, tiles[1]],
-                    points: wide,
-                    from: row,
-                    from_places: Places { steps: [0, tiling.outputs[1] * S::LANES], pitch: S::LANES },
-                    to,
-                    to_places: Places { steps: [0, wide * S::LANES], pitch: S::LANES },
-                };
-                simd.call(Evaluate(pass));
+                for Transform { part, coefficients } in &transforms[1] {
+                    let pass = Pass {
+                        coefficients,
+                        items: [1, tiles[1]],
+                        points: part.points,
+                        from: &row[part.input * S::LANES..],
+                        from_places: Places {
+                            steps: [0, tiling.step(1) * S::LANES],
+                            pitch: tiling.stride[1] * S::LANES,
+                        },
+                        to: &mut to[part.first * S::LANES..],
+                        to_places: Places { steps: [0, wide * S::LANES], pitch: S::LANES },
+                    };
+                    simd.call(Evaluate(pass));
+                }
             }
             for tile_row in 0..tiles[0] {
                 let at = (vector * layout.count() + tile_row * tiles[1]) * S::LANES;
-                let pass = Pass {
-                    coefficients: &coefficients[0],
-                    items: [tiles[1], wide],
-                    points: high,
-                    from: &rows[tile_row * tiling.outputs[0] * pitch..],
-                    from_places: Places { steps: [wide * S::LANES, S::LANES], pitch },
-                    to: &mut values[at..],
-                    to_places: Places { steps: [S::LANES, layout.value_pitch()], pitch: wide * layout.value_pitch() },
-                };
-                simd.call(Evaluate(pass));
+                for Transform { part, coefficients } in &transforms[0] {
+                    let point = wide * layout.value_pitch();
+                    let pass = Pass {
+                        coefficients,
+                        items: [tiles[1], wide],
+                        points: part.points,
+                        from: &rows[(tile_row * tiling.step(0) + part.input) * pitch..],
+                        from_places: Places { steps: [wide * S::LANES, S::LANES], pitch: tiling.stride[0] * pitch },
+                        to: &mut values[at + part.first * point..],
+                        to_places: Places { steps: [S::LANES, layout.value_pitch()], pitch: point },
+                    };
+                    simd.call(Evaluate(pass));
+                }
             }
         }
     }
@@ -380,7 +400,7 @@ impl<T: Element> Kernel<T> for EvaluateImage<'_, '_, T> {
 /// The outputs of all tiles of a region for one panel of channels.
 struct InterpolatePanel<'a, 'r, T> {
     layout: &'a Layout,
-    coefficients: &'a [Coefficients<T>; 2],
+    transforms: &'a [Vec<Transform<T>>; 2],
     sums: &'a [T],
     /// A number for each channel, or none.
     bias: &'a [T],
@@ -397,38 +417,46 @@ impl<T: Element> Kernel<T> for InterpolatePanel<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let InterpolatePanel { layout, coefficients, sums, bias, rows, pixels, outputs, limits } = self;
+        let InterpolatePanel { layout, transforms, sums, bias, rows, pixels, outputs, limits } = self;
         let Layout { tiling, tiles, size, .. } = *layout;
-        let ([high, wide], pitch) = (tiling.points(), layout.evaluated_row());
+        let ([_, wide], pitch) = (tiling.points(), layout.evaluated_row());
         let vectors = outputs.len().div_ceil(S::LANES);
         let width = vectors * S::LANES;
         for tile_row in 0..tiles[0] {
             for vector in 0..vectors {
                 let at = tile_row * tiles[1] * width + vector * S::LANES;
-                let pass = Pass {
-                    coefficients: &coefficients[0],
-                    items: [tiles[1], wide],
-                    points: high,
-                    from: &sums[at..],
-                    from_places: Places { steps: [width, layout.sum_pitch()], pitch: wide * layout.sum_pitch() },
-                    to: &mut *rows,
-                    to_places: Places { steps: [wide * S::LANES, S::LANES], pitch },
-                };
-                simd.call(Interpolate { pass, outputs: tiling.outputs[0], bias: &[] });
+                for Transform { part, coefficients } in &transforms[0] {
+                    let point = wide * layout.sum_pitch();
+                    let pass = Pass {
+                        coefficients,
+                        items: [tiles[1], wide],
+                        points: part.points,
+                        from: &sums[at + part.first * point..],
+                        from_places: Places { steps: [width, layout.sum_pitch()], pitch: point },
+                        to: &mut rows[part.output * pitch..],
+                        to_places: Places { steps: [wide * S::LANES, S::LANES], pitch },
+                    };
+                    let bias = (part.first == 0).then_some(&[][..]);
+                    simd.call(Interpolate { pass, outputs: part.outputs, bias });
+                }
                 let first = tile_row * tiling.outputs[0];
                 for (y, from) in (first..size[0]).zip(rows.chunks_exact(pitch)).take(tiling.outputs[0]) {
-                    let pass = Pass {
-                        coefficients: &coefficients[1],
-                        items: [1, tiles[1]],
-                        points: wide,
-                        from,
-                        from_places: Places { steps: [0, wide * S::LANES], pitch: S::LANES },
-                        // What a tile has beyond the row's end is overwritten by the next row.
-                        to: &mut pixels[y * size[1] * width + vector * S::LANES..],
-                        to_places: Places { steps: [0, tiling.outputs[1] * width], pitch: width },
-                    };
-                    let bias = if bias.is_empty() { bias } else { &bias[vector * S::LANES..] };
-                    simd.call(Interpolate { pass, outputs: tiling.outputs[1], bias });
+                    for Transform { part, coefficients } in &transforms[1] {
+                        let pixel = (y * size[1] + part.output) * width + vector * S::LANES;
+                        let pass = Pass {
+                            coefficients,
+                            items: [1, tiles[1]],
+                            points: part.points,
+                            from: &from[part.first * S::LANES..],
+                            from_places: Places { steps: [0, wide * S::LANES], pitch: S::LANES },
+                            // What a tile has beyond the row's end is overwritten by the next row.
+                            to: &mut pixels[pixel..],
+                            to_places: Places { steps: [0, tiling.outputs[1] * width], pitch: width },
+                        };
+                        let bias = if bias.is_empty() { bias } else { &bias[vector * S::LANES..] };
+                        let bias = (part.first == 0).then_some(bias);
+                        simd.call(Interpolate { pass, outputs: part.outputs, bias });
+                    }
                 }
             }
         }

@@ -6,42 +6,98 @@ use crate::element::Element;
 use crate::kernels::toom_cook::{Coefficients, MOST_PAIRS, MOST_POINTS};
 
 /// `F(m, r)` along both axes: `m` outputs of a kernel of `r` taps from `m + r - 1` products.
+///
+/// With a stride `s` an output is the sum of `s` such convolutions with stride 1, of every `s`-th input with every `s`-th tap: 3 taps with
+/// stride 2 are `F(m, 2)` and `F(m, 1)`, and `2m + 1` products make what else takes `3m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tiling {
     /// Rows and columns of a tile of outputs.
     pub(crate) outputs: [usize; 2],
     /// Rows and columns of the kernel.
     pub(crate) taps: [usize; 2],
+    pub(crate) stride: [usize; 2],
 }
 
-/// The points beside 0 and infinity are pairs `±p`. Products of 1 make the coefficients small: with 2/3 and 3/2 errors are 2.4 times
+/// A transform of some of a tile's inputs along an axis: `points` of them, a stride apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The first of its inputs, and of the taps that see them.
+    pub(crate) input: usize,
+    pub(crate) taps: usize,
+    /// The first of its points, and how many there are: one is the input itself.
+    pub(crate) first: usize,
+    pub(crate) points: usize,
+    /// The first output that it is a part of, and how many there are.
+    pub(crate) output: usize,
+    pub(crate) outputs: usize,
+}
+
+/// The parts along an axis, the one with the most taps first: those of single taps are one for each output.
+fn parts(outputs: usize, taps: usize, stride: usize) -> Vec<Part> {
+    let (mut all, mut first) = (Vec::new(), 0);
+    for input in 0..stride.min(taps) {
+        let taps = (taps - input).div_ceil(stride);
+        let (count, each) = if taps == 1 { (outputs, 1) } else { (1, outputs) };
+        for output in 0..count {
+            let (input, points) = (input + output * stride, each + taps - 1);
+            all.push(Part { input, taps, first, points, output, outputs: each });
+            first += points;
+        }
+    }
+    all
+}
+
+/// The points beside infinity, and 0 if they are even in number, are pairs `±p`. Products of 1 make the coefficients small: with 2/3 and 3/2 errors are 2.4 times
 /// smaller than with the usual 1 and 2, with 1/2, 1 and 2 the smallest of those tried.
-const PAIRS: [(usize, &[f64]); 4] = [(1, &[]), (4, &[1.0]), (6, &[2.0 / 3.0, 1.5]), (8, &[0.5, 1.0, 2.0])];
+const PAIRS: [(usize, &[f64]); 6] =
+    [(1, &[]), (3, &[1.0]), (4, &[1.0]), (5, &[2.0 / 3.0, 1.5]), (6, &[2.0 / 3.0, 1.5]), (8, &[0.5, 1.0, 2.0])];
+
+/// Whether a transform may have so many points. With a stride more than 6 bring more weights than they save products, and without one an odd number
+/// saves fewer than the next even one for the same work around it.
+fn has_points(points: usize, stride: usize) -> bool {
+    let known = PAIRS.iter().any(|(count, _)| *count == points);
+    known && if stride == 1 { points == 1 || points.is_multiple_of(2) } else { points <= 6 }
+}
 
 impl Tiling {
-    /// Those for a kernel, from the one with the fewest outputs on; none where it is too large or has one tap.
-    pub(crate) fn all(taps: [usize; 2]) -> impl Iterator<Item = Tiling> {
+    /// Those for a kernel, from the one with the fewest outputs on; none where it is too large or no two outputs share a product.
+    pub(crate) fn all(taps: [usize; 2], stride: [usize; 2]) -> impl Iterator<Item = Tiling> {
         let along = move |axis: usize| {
-            let sizes = PAIRS.iter().map(move |&(points, _)| (points + 1).saturating_sub(taps[axis]));
-            sizes.filter(move |&outputs| if taps[axis] == 1 { outputs == 1 } else { outputs > 1 })
+            let (taps, stride) = (taps[axis], stride[axis]);
+            let fitting =
+                move |&outputs: &usize| parts(outputs, taps, stride).iter().all(|part| has_points(part.points, stride));
+            // Where each tap has inputs of its own there is nothing to share.
+            let sizes = if taps <= stride { 1..2 } else { 2..MOST_POINTS };
+            sizes.filter(fitting)
         };
         let all = along(0).flat_map(move |rows| along(1).map(move |columns| [rows, columns]));
-        all.filter(|outputs| *outputs != [1, 1]).map(move |outputs| Tiling { outputs, taps })
+        all.filter(|outputs| *outputs != [1, 1]).map(move |outputs| Tiling { outputs, taps, stride })
+    }
+
+    /// The parts along an axis.
+    pub(crate) fn parts(self, axis: usize) -> Vec<Part> {
+        parts(self.outputs[axis], self.taps[axis], self.stride[axis])
+    }
+
+    /// Rows and columns of inputs that so many rows and columns of tiles see.
+    pub(crate) fn inputs(self, tiles: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| (tiles[axis] * self.outputs[axis] - 1) * self.stride[axis] + self.taps[axis])
+    }
+
+    /// From the first input of a tile to that of the next one along an axis.
+    pub(crate) fn step(self, axis: usize) -> usize {
+        self.outputs[axis] * self.stride[axis]
     }
 
     /// Rows and columns of products.
     pub(crate) fn points(self) -> [usize; 2] {
-        [0, 1].map(|axis| self.outputs[axis] + self.taps[axis] - 1)
+        [0, 1].map(|axis| self.stride[axis].min(self.taps[axis]) * (self.outputs[axis] - 1) + self.taps[axis])
     }
 
     /// All products of a tile.
     pub(crate) fn products(self) -> usize {
         let [rows, columns] = self.points();
         rows * columns
-    }
-
-    pub(crate) fn coefficients<T: Element>(self) -> [Coefficients<T>; 2] {
-        self.points().map(coefficients)
     }
 
     /// How far an output may be from the exact one, where so many channels are summed over.
@@ -52,11 +108,16 @@ impl Tiling {
         let chain = channels.min(CHANNELS) + channels.div_ceil(CHANNELS);
         let (mut amplified, mut roundings) = (1.0, chain + 2);
         for axis in 0..2 {
-            if self.taps[axis] > 1 {
-                amplified *= amplification(self.outputs[axis], self.taps[axis]);
+            let parts = self.parts(axis);
+            // A tap's share of an output passes through one of them.
+            let of_part = |part: &Part| if part.points == 1 { 1.0 } else { amplification(part.outputs, part.taps) };
+            amplified *= parts.iter().map(of_part).fold(1.0, f64::max);
+            if let Some(part) = parts.iter().max_by_key(|part| part.points).filter(|part| part.points > 1) {
                 // For each pair one in evaluation and one in interpolation; their coefficients; both sums and that with infinity.
-                roundings += 2 * pairs(self.points()[axis]).len() + 5;
+                roundings += 2 * pairs(part.points).len() + 5;
             }
+            // Adding up the parts.
+            roundings += self.stride[axis].min(self.taps[axis]) - 1;
         }
         ErrorBound {
             proven: amplified * roundings as f64 / 2.0,
@@ -66,7 +127,18 @@ impl Tiling {
 
     /// What turns kernels into their values at all points.
     pub(crate) fn kernel_transform(self) -> KernelTransform {
-        KernelTransform([0, 1].map(|axis| evaluations(self.points()[axis], self.taps[axis])))
+        KernelTransform([0, 1].map(|axis| {
+            let of_part = |part: Part| {
+                let rows = evaluations(part.points, part.taps).into_iter();
+                rows.map(move |row| {
+                    let mut factors = vec![0.0; self.taps[axis]];
+                    let of_taps = factors[part.input - part.output * self.stride[axis]..].iter_mut();
+                    of_taps.step_by(self.stride[axis]).zip(row).for_each(|(to, factor)| *to = factor);
+                    factors
+                })
+            };
+            self.parts(axis).into_iter().flat_map(of_part).collect()
+        }))
     }
 }
 
@@ -96,7 +168,8 @@ fn pairs(points: usize) -> &'static [f64] {
 
 /// All but infinity.
 fn finite_points(points: usize) -> Vec<f64> {
-    core::iter::once(0.0).chain(pairs(points).iter().flat_map(|&p| [p, -p])).collect()
+    let zero = points.is_multiple_of(2).then_some(0.0);
+    zero.into_iter().chain(pairs(points).iter().flat_map(|&p| [p, -p])).collect()
 }
 
 /// The factors of a kernel's taps in each of its values: `q^j / Π (q - other)` at point `q`, the last tap at infinity.
@@ -134,7 +207,7 @@ fn amplification(outputs: usize, taps: usize) -> f64 {
 }
 
 /// What the kernels need for a number of points.
-fn coefficients<T: Element>(points: usize) -> Coefficients<T> {
+pub(super) fn coefficients<T: Element>(points: usize) -> Coefficients<T> {
     let pairs = pairs(points);
     let element = T::of_f64;
     // Coefficients of the product of `x - p²`, ascending, without the leading 1.
@@ -175,12 +248,32 @@ mod tests {
 
     #[test]
     fn tilings_of_a_kernel() {
-        let outputs = |taps| Tiling::all(taps).map(|tiling| tiling.outputs).collect::<Vec<_>>();
+        let outputs = |taps| Tiling::all(taps, [1, 1]).map(|tiling| tiling.outputs).collect::<Vec<_>>();
         assert_eq!(outputs([3, 3]).len(), 9);
         assert_eq!(outputs([1, 7]), [[1, 2]]);
         assert_eq!(outputs([5, 1]), [[2, 1], [4, 1]]);
         assert_eq!(outputs([1, 1]), [[0; 2]; 0]);
         assert_eq!(outputs([3, 8]), [[0; 2]; 0]);
+        let strided = |taps, stride| Tiling::all(taps, stride).map(|tiling| tiling.outputs).collect::<Vec<_>>();
+        assert_eq!(strided([3, 1], [2, 2]), [[2, 1], [3, 1], [4, 1], [5, 1]]);
+        assert_eq!(strided([1, 5], [1, 2]), [[1, 2], [1, 3], [1, 4]]);
+        // With no more taps than strides no two outputs share an input.
+        assert_eq!(strided([3, 3], [3, 3]), [[0; 2]; 0]);
+    }
+
+    /// The products of a strided tile, interpolated by hand, are the outputs.
+    #[test]
+    fn strided_kernels_are_sums_of_phases() {
+        let tiling = Tiling { outputs: [3, 1], taps: [3, 1], stride: [2, 1] };
+        let part = |input, taps, first, points, output, outputs| Part { input, taps, first, points, output, outputs };
+        let singles = [part(1, 1, 4, 1, 0, 1), part(3, 1, 5, 1, 1, 1), part(5, 1, 6, 1, 2, 1)];
+        assert_eq!(tiling.parts(0)[0], part(0, 2, 0, 4, 0, 3));
+        assert_eq!(tiling.parts(0)[1..], singles);
+        assert_eq!((tiling.points(), tiling.inputs([2, 1])), ([7, 1], [13, 1]));
+        let mut values = [0.0; 7];
+        tiling.kernel_transform().run(&[2.0, 3.0, 4.0], &mut values);
+        // At 0, 1, -1 and infinity of `2 + 4x`, scaled, and the tap between them for each output.
+        assert_eq!(values, [-2.0, 3.0, -1.0, 4.0, 3.0, 3.0, 3.0]);
     }
 
     /// The amplification by its definition, from the transforms of unit vectors.
