@@ -448,7 +448,7 @@ fn spatially_separable() {
         check_spatially_separable::<f32>(&dense, [1, 11, 12], 7);
         // Padding wider than the image.
         check_spatially_separable::<f32>(&dense.padding(9).bias(false), [1, 2, 3], 2);
-        check_spatially_separable::<i64>(&dense.groups(1), [1, 9, 8], 3);
+        check_spatially_separable::<i32>(&dense.groups(1), [1, 9, 8], 3);
     }
     // Wider than one region.
     check_spatially_separable::<f32>(&Conv2d::depthwise(2, 9).padding(4), [1, 10, 3000], 2);

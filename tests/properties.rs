@@ -244,8 +244,8 @@ proptest! {
     #[test]
     fn other_orders_are_within_their_bounds(case in cases(), large in prop::bool::weighted(0.3)) {
         let mut case = case;
-        case.config.stride = [1, 1];
         if large {
+            case.config.stride = [1, 1];
             case.config.kernel = case.config.kernel.map(|taps| taps + 6);
         } else {
             case.config.dilation = [1, 1];
@@ -284,7 +284,7 @@ proptest! {
         prop_assume!(outputs.is_ok_and(|outputs| outputs * taps < AFFORDABLE));
         check_transposed::<f32>(&case);
         check_transposed::<f64>(&case);
-        check_transposed::<i32>(&case);
+        check_transposed::<i16>(&case);
     }
 
     #[test]
