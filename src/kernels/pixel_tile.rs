@@ -12,7 +12,7 @@
 
 use core::ops::Range;
 
-use super::tile::{Block, ask_for};
+use super::tile::{Block, Tile, ask_for};
 use crate::simd::taps::{Operand, Operands};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -54,39 +54,55 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(mut self, simd: S) {
-        let (all, of_panel) = (self.rows.len(), self.block.rows as usize);
-        for index in 0..self.block.tiles.len() {
-            let mut first = 0;
-            while first < all {
-                // The rows from the first on that are of its panel.
-                let panel = of_panel.min(all - first / of_panel * of_panel);
-                let rows = tile_rows(S::TILE_ROWS, panel).min(panel - first % of_panel);
-                macro_rules! by_rows {
-                    ($($rows:literal)*) => {
-                        match rows {
-                            $($rows if $rows <= S::TILE_ROWS => self.run_rows::<S, $rows>(simd, index, first),)*
-                            rows => unreachable!("tiles have 1 to {} rows, not {rows}", S::TILE_ROWS),
-                        }
-                    };
+    fn run<S: Simd<T>>(self, simd: S) {
+        let MultiplyPixels { block, rows } = self;
+        let of_panel = block.rows as usize;
+        for tile in block.tiles {
+            for (panel, rows) in rows.chunks_mut(of_panel).enumerate() {
+                let [panel, all] = [panel * of_panel, rows.len()];
+                let each = tile_rows(S::TILE_ROWS, all);
+                let mut first = 0;
+                while first < all {
+                    let count = each.min(all - first);
+                    let rows = &mut rows[first..first + count];
+                    let part = Part { block: &block, tile, panel, all, first, rows };
+                    macro_rules! by_rows {
+                        ($($rows:literal)*) => {
+                            match count {
+                                $($rows if $rows <= S::TILE_ROWS => part.run_rows::<S, $rows>(simd),)*
+                                rows => unreachable!("tiles have 1 to {} rows, not {rows}", S::TILE_ROWS),
+                            }
+                        };
+                    }
+                    by_rows!(1 2 3 4 5 6 7 8);
+                    first += count;
                 }
-                by_rows!(1 2 3 4 5 6 7 8);
-                first += rows;
             }
         }
     }
 }
 
-impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
+/// Some rows of a panel, and a tile of pixels.
+struct Part<'a, 's, 'r, T> {
+    block: &'s Block<'a, T>,
+    tile: &'s Tile,
+    /// The panel's first row, and how many it has.
+    panel: usize,
+    all: usize,
+    /// The first of these rows in the panel.
+    first: usize,
+    rows: &'s mut [&'r mut [T]],
+}
+
+impl<T: Arithmetic> Part<'_, '_, '_, T> {
     #[inline(always)]
-    fn run_rows<S: Simd<T>, const R: usize>(&mut self, simd: S, index: usize, first: usize) {
-        let vectors = (self.block.tiles[index].len as usize).div_ceil(S::LANES);
+    fn run_rows<S: Simd<T>, const R: usize>(self, simd: S) {
+        let vectors = (self.tile.len as usize).div_ceil(S::LANES);
         macro_rules! by_vectors {
             ($($vectors:literal)*) => {
                 match vectors {
                     $($vectors if $vectors <= most_vectors(S::REGISTERS, R) => {
-                        let MultiplyPixels { block, rows, .. } = self;
-                        simd.call(OneTile::<T, R, $vectors> { block, index, first, rows });
+                        simd.call(OneTile::<T, R, $vectors>(self));
                     })*
                     vectors => unreachable!("no tile of {R} rows and {vectors} vectors"),
                 }
@@ -96,46 +112,38 @@ impl<T: Arithmetic> MultiplyPixels<'_, '_, T> {
     }
 }
 
-/// A tile of `R` rows of the panel, from the `first` on, by `V` vectors of pixels.
-struct OneTile<'a, 's, 'r, T, const R: usize, const V: usize> {
-    block: &'s Block<'a, T>,
-    index: usize,
-    first: usize,
-    rows: &'s mut [&'r mut [T]],
-}
+/// A tile of `R` rows by `V` vectors of pixels.
+struct OneTile<'a, 's, 'r, T, const R: usize, const V: usize>(Part<'a, 's, 'r, T>);
 
 impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_, '_, T, R, V> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let OneTile { block, index, first, rows } = self;
-        let tile = &block.tiles[index];
-        let (panel, in_panel) = (first / block.rows as usize, first % block.rows as usize);
-        let before = panel * block.rows as usize;
+        let OneTile(Part { block, tile, panel, all, first, rows }) = self;
+        let rows: &mut [&mut [T]; R] = rows.try_into().expect("as many rows");
         // A block without taps has no weights.
-        let first_weight = (before * block.depth as usize + in_panel).min(block.weights.len());
+        let first_weight = (panel * block.depth as usize + first).min(block.weights.len());
         let weights = &block.weights[first_weight..];
-        let stride = (block.rows as usize).min(rows.len() - before);
         let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
         if block.far {
-            for row in &rows[first..first + R] {
+            for row in rows.iter() {
                 ask_for(simd, row, tile.pixel as usize, 0, [1, V]);
             }
         }
-        let operands = block.operands(tile, reach, (weights, stride, R));
+        let operands = block.operands(tile, reach, (weights, all, R));
         let sums = if block.masks.is_empty() {
             // Memory takes longer than a few taps: every few rows ask for another vector of the next tile. Measured with `cargo bench --bench layers`, 1x1 on Emerald
             // Rapids: with 50 MB of input and output 1.6 to 2 times as fast, with 16 to 25 MB 0.93; so where caches hold them what is asked for is there.
-            let next_tile = if block.far { (V + first / R % V) * S::LANES } else { 0 };
+            let next_tile = if block.far { (V + (panel + first) / R % V) * S::LANES } else { 0 };
             multiply::<T, S, R, V, false>(simd, operands, &[], first, [block.ahead, next_tile])
         } else {
             multiply::<T, S, R, V, true>(simd, operands, block.masks, first, [0; 2])
         };
-        let rows: &mut [&mut [T]; R] = (&mut rows[first..first + R]).try_into().expect("as many rows");
-        let bias = block.bias.map(|bias| &bias[first..first + R]);
+        let bias = block.bias.map(|bias| bias[panel + first..][..R].try_into().expect("as many rows"));
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
         match block.limits {
+            _ if range.len() < V * S::LANES => add_partly::<T, S, R, V>(simd, sums, bias, block.limits, rows, range),
             None => add::<T, S, R, V, false>(simd, sums, bias, [T::ZERO; 2], rows, range),
             Some(limits) => add::<T, S, R, V, true>(simd, sums, bias, limits, rows, range),
         }
@@ -147,48 +155,57 @@ impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_
 fn add<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const LIMITED: bool>(
     simd: S,
     sums: [[S::Vector; V]; R],
-    bias: Option<&[T]>,
+    bias: Option<&[T; R]>,
     [min, max]: [T; 2],
     rows: &mut [&mut [T]; R],
     range: Range<usize>,
 ) {
-    let whole = range.len() == V * S::LANES;
     let limits = [simd.splat(min), simd.splat(max)];
     unroll!(ROW < R, at most 8, {
-        let bias = bias.map(|bias| bias[ROW]);
-        add_row::<T, S, V, LIMITED>(simd, sums[ROW], bias, limits, &mut rows[ROW][range.clone()], whole);
+        let row = &mut rows[ROW][range.start..range.start + V * S::LANES];
+        unroll!(VECTOR < V, at most 6, {
+            let place = &mut row[VECTOR * S::LANES..(VECTOR + 1) * S::LANES];
+            let before = match bias {
+                Some(bias) => simd.splat(bias[ROW]),
+                None => simd.load(place),
+            };
+            let sum = simd.add(before, sums[ROW][VECTOR]);
+            simd.store(if LIMITED { simd.within(sum, limits[0], limits[1]) } else { sum }, place);
+        });
     });
 }
 
-/// The same for one row: of whole vectors, or of what it has.
+/// The same where the last vector is not whole.
 #[inline(always)]
-fn add_row<T: Arithmetic, S: Simd<T>, const V: usize, const LIMITED: bool>(
+fn add_partly<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize>(
     simd: S,
-    sums: [S::Vector; V],
-    bias: Option<T>,
-    [min, max]: [S::Vector; 2],
-    row: &mut [T],
-    whole: bool,
+    sums: [[S::Vector; V]; R],
+    bias: Option<&[T; R]>,
+    limits: Option<[T; 2]>,
+    rows: &mut [&mut [T]; R],
+    range: Range<usize>,
 ) {
-    unroll!(VECTOR < V, at most 6, {
-        let at = VECTOR * S::LANES;
-        if whole || row.len() >= at + S::LANES {
-            let place = &mut row[at..at + S::LANES];
+    let limits = limits.map(|limits| limits.map(|limit| simd.splat(limit)));
+    unroll!(ROW < R, at most 8, {
+        let row = &mut rows[ROW][range.clone()];
+        unroll!(VECTOR < V, at most 6, {
+            let (place, whole) = (&mut row[VECTOR * S::LANES..], VECTOR + 1 < V);
             let before = match bias {
-                Some(bias) => simd.splat(bias),
-                None => simd.load(place),
-            };
-            let sum = simd.add(before, sums[VECTOR]);
-            simd.store(if LIMITED { simd.within(sum, min, max) } else { sum }, place);
-        } else {
-            let place = &mut row[at..];
-            let before = match bias {
-                Some(bias) => simd.splat(bias),
+                Some(bias) => simd.splat(bias[ROW]),
+                None if whole => simd.load(place),
                 None => simd.load_partial(place),
             };
-            let sum = simd.add(before, sums[VECTOR]);
-            simd.store_partial(if LIMITED { simd.within(sum, min, max) } else { sum }, place);
-        }
+            let sum = simd.add(before, sums[ROW][VECTOR]);
+            let sum = match limits {
+                Some([min, max]) => simd.within(sum, min, max),
+                None => sum,
+            };
+            if whole {
+                simd.store(sum, place);
+            } else {
+                simd.store_partial(sum, place);
+            }
+        });
     });
 }
 
