@@ -65,15 +65,6 @@ impl Lanes {
         matches!(self, Lanes::GatheredChannels | Lanes::GatheredPixels)
     }
 
-    /// One of the tiles of `most` pixels at most that cover a run: in whole vectors, or of the same size.
-    pub(crate) fn part(self, run: usize, most: usize, part: usize) -> Range<usize> {
-        if self.are_pixels() {
-            part * most..run.min((part + 1) * most)
-        } else {
-            even_part(run, run.div_ceil(most), part)
-        }
-    }
-
     /// How far apart in packed memory pixels lie that are `step` apart in the image: with channels as lanes pixels are read one by one, so
     /// that any distance is as good as none.
     pub(crate) fn pixel_step(self, step: usize) -> usize {
@@ -205,6 +196,14 @@ impl TileShape {
         }
     }
 
+    /// One of the tiles of `most` pixels at most that cover a run: as even as can be, in whole vectors if pixels are lanes. A tile of one vector of pixels takes nearly
+    /// as long as one of two.
+    pub(crate) fn part(self, lanes: Lanes, run: usize, most: usize, part: usize) -> Range<usize> {
+        let unit = if lanes.are_pixels() { self.lanes } else { 1 };
+        let units = even_part(run.div_ceil(unit), run.div_ceil(most), part);
+        units.start * unit..run.min(units.end * unit)
+    }
+
     /// Pixels at the begin of each run that go by two runs.
     pub(crate) fn lead(self, lanes: Lanes, channels: usize, run: usize, step: usize) -> usize {
         if lanes != Lanes::Channels {
@@ -251,9 +250,10 @@ impl TileShape {
             }
             Lanes::Pixels | Lanes::GatheredPixels => {
                 let rows = pixel_tile::tile_rows(self.rows, channels.min(self.panel));
-                let (whole, rest) = (run / most, (run % most).div_ceil(self.lanes));
-                let last = if rest > 0 { tile(rows, rest) } else { 0 };
-                runs * (whole * tile(rows, most / self.lanes) + last) * channels.div_ceil(rows)
+                let (vectors, parts) = (run.div_ceil(self.lanes), run.div_ceil(most));
+                let (less, more) = (parts - vectors % parts, vectors % parts);
+                let more = if more > 0 { more * tile(rows, vectors / parts + 1) } else { 0 };
+                runs * (less * tile(rows, vectors / parts) + more) * channels.div_ceil(rows)
             }
         }
     }

@@ -281,7 +281,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 add(run..run + 2, 0..lead);
                 for run in run..run + 2 {
                     for part in 0..(len - lead).div_ceil(most) {
-                        let pixels = self.lanes.part(len - lead, most, part);
+                        let pixels = shape.part(self.lanes, len - lead, most, part);
                         add(run..run + 1, lead + pixels.start..lead + pixels.end);
                     }
                 }
@@ -305,7 +305,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     false => self.end_of_part(start, len, most),
                 };
                 for part in 0..(end - start).div_ceil(most) {
-                    let pixels = self.lanes.part(end - start, most, part);
+                    let pixels = shape.part(self.lanes, end - start, most, part);
                     add(run..run + runs, start + pixels.start..start + pixels.end);
                 }
                 start = end;
@@ -355,7 +355,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let distance = shape.gathered_tile(self.lanes, channels, pixels, self.weights.most_taps());
         sights.push(None);
         tiles.extend((0..pixels.div_ceil(most)).map(|part| {
-            let pixels = self.lanes.part(pixels, most, part);
+            let pixels = shape.part(self.lanes, pixels, most, part);
             let (place, pixel) = ((part * distance) as u32, pixels.start as u32);
             Tile { place, pixel, len: pixels.len() as u16, runs: 1, taps: 0 }
         }));
