@@ -24,6 +24,7 @@ use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::tile::{Block, CACHE_LINE, before_line};
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
+use layout::Layout;
 pub(crate) use layout::{Layouts, Sight};
 pub(crate) use weights::PackedWeights;
 
@@ -158,93 +159,108 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let few = !self.lanes.are_pixels() && most > 1;
         // All in one call: where memory is the limit, each takes a tenth of the time of a few panels.
         let at_once = if few { self.panels.len() } else { most };
-        for (index, taps) in self.weights.blocks().iter().cloned().enumerate() {
-            // A block without taps may begin behind the last channel: a phase of a transposed convolution need not have the kernel's last ones.
-            let first_tap = taps.start.min(self.weights.taps() - 1);
-            let in_place = self.source.in_place(first_tap / self.source.channel_taps());
-            let mut memory = match in_place {
-                Some(memory) => memory,
-                None => {
-                    T::launch(self.isa, PackBlock { source: self.source, taps: taps.clone(), data: &mut *scratch });
-                    &*scratch
-                }
-            };
-            let (mut first_list, mut step) = (self.lists_of(index, &layout, layouts), runs.step);
-            if self.lanes.gathered() {
-                self.gather(memory, (taps.len(), first_list), gathered, &layout, layouts);
-                (memory, step, first_list) = (&*gathered, 1, 0);
-            }
-            let tiles = layouts.tiles(&layout);
-            let of_block = if self.lanes.gathered() { layouts.gathered() } else { layouts.taps() };
-            let mut panel = self.panels.start;
-            while panel < self.panels.end {
-                let mut together = panel..(panel + at_once).min(self.panels.end);
-                let mut rows = panels.range(together.clone());
-                if few && together.len() > 1 && rows.len() < together.len() * panels.size {
-                    // The last panel has fewer channels, and goes by itself.
-                    together.end -= 1;
-                    rows = panels.range(together.clone());
-                }
-                let (first, rows) = (rows.start - first_row, rows.len());
-                let block = Block {
-                    weights: self.weights.consecutive(self.group, index, together.clone()),
-                    rows: panels.size.min(rows) as u32,
-                    depth: taps.len() as u32,
-                    masks: self.weights.masks(index),
-                    pixels: memory,
-                    run: runs.len as u32,
-                    pitch: runs.pitch as u32,
-                    step: step as u32,
-                    before: if self.source.image_place().is_some() { step as u32 } else { 0 },
-                    tiles,
-                    taps: of_block,
-                    first_list,
-                    ahead: self.ahead(in_place.is_some()),
-                    bias: match (index, self.bias) {
-                        (0, Some(bias)) => Some(&bias[first..first + rows]),
-                        (0, None) => Some(self.weights.zeros(rows)),
-                        _ => None,
-                    },
-                    limits: if index + 1 == self.weights.blocks().len() { self.limits } else { None },
-                    far: self.far,
+        let (all_tiles, chunk) = (layouts.tiles(&layout).len(), self.tiles_at_once(shape, &layout, layouts));
+        for first_tile in (0..all_tiles).step_by(chunk.max(1)) {
+            for (index, taps) in self.weights.blocks().iter().cloned().enumerate() {
+                // A block without taps may begin behind the last channel: a phase of a transposed convolution need not have the kernel's last ones.
+                let first_tap = taps.start.min(self.weights.taps() - 1);
+                let in_place = self.source.in_place(first_tap / self.source.channel_taps());
+                let mut memory = match in_place {
+                    Some(memory) => memory,
+                    None => {
+                        T::launch(self.isa, PackBlock { source: self.source, taps: taps.clone(), data: &mut *scratch });
+                        &*scratch
+                    }
                 };
-                if self.lanes.are_pixels() {
-                    output.with_rows(first, rows, |rows| T::launch(self.isa, MultiplyPixels { block, rows }));
-                } else {
-                    let sums = &mut sums[shape.padded(first) * pixels..];
-                    if together.len() > 1 {
-                        let panels = together.len();
-                        let launch = |sums| T::launch(self.isa, MultiplyFew { block, panels, most, sums });
-                        if let Some(column) = output.column(first, rows) {
-                            // As the sums of one pixel lie, so do its outputs.
-                            launch(column);
-                        } else {
-                            let (sums, each) = (&mut sums[..rows * pixels], rows / panels);
-                            launch(&mut *sums);
-                            if index + 1 == self.weights.blocks().len() {
-                                for (first, sums) in (first..).step_by(each).zip(sums.chunks_exact(each * pixels)) {
-                                    output.with_rows(first, each, |rows| few_pixels::turn(sums, rows));
+                let (mut first_list, mut step) = (self.lists_of(index, &layout, layouts), runs.step);
+                if self.lanes.gathered() {
+                    self.gather(memory, (taps.len(), first_list), gathered, &layout, layouts);
+                    (memory, step, first_list) = (&*gathered, 1, 0);
+                }
+                let tiles = &layouts.tiles(&layout)[first_tile..all_tiles.min(first_tile + chunk)];
+                let of_block = if self.lanes.gathered() { layouts.gathered() } else { layouts.taps() };
+                let mut panel = self.panels.start;
+                while panel < self.panels.end {
+                    let mut together = panel..(panel + at_once).min(self.panels.end);
+                    let mut rows = panels.range(together.clone());
+                    if few && together.len() > 1 && rows.len() < together.len() * panels.size {
+                        // The last panel has fewer channels, and goes by itself.
+                        together.end -= 1;
+                        rows = panels.range(together.clone());
+                    }
+                    let (first, rows) = (rows.start - first_row, rows.len());
+                    let block = Block {
+                        weights: self.weights.consecutive(self.group, index, together.clone()),
+                        rows: panels.size.min(rows) as u32,
+                        depth: taps.len() as u32,
+                        masks: self.weights.masks(index),
+                        pixels: memory,
+                        run: runs.len as u32,
+                        pitch: runs.pitch as u32,
+                        step: step as u32,
+                        before: if self.source.image_place().is_some() { step as u32 } else { 0 },
+                        tiles,
+                        taps: of_block,
+                        first_list,
+                        ahead: self.ahead(in_place.is_some()),
+                        bias: match (index, self.bias) {
+                            (0, Some(bias)) => Some(&bias[first..first + rows]),
+                            (0, None) => Some(self.weights.zeros(rows)),
+                            _ => None,
+                        },
+                        limits: if index + 1 == self.weights.blocks().len() { self.limits } else { None },
+                        far: self.far,
+                    };
+                    if self.lanes.are_pixels() {
+                        output.with_rows(first, rows, |rows| T::launch(self.isa, MultiplyPixels { block, rows }));
+                    } else {
+                        let sums = &mut sums[shape.padded(first) * pixels..];
+                        if together.len() > 1 {
+                            let panels = together.len();
+                            let launch = |sums| T::launch(self.isa, MultiplyFew { block, panels, most, sums });
+                            if let Some(column) = output.column(first, rows) {
+                                // As the sums of one pixel lie, so do its outputs.
+                                launch(column);
+                            } else {
+                                let (sums, each) = (&mut sums[..rows * pixels], rows / panels);
+                                launch(&mut *sums);
+                                if index + 1 == self.weights.blocks().len() {
+                                    for (first, sums) in (first..).step_by(each).zip(sums.chunks_exact(each * pixels)) {
+                                        output.with_rows(first, each, |rows| few_pixels::turn(sums, rows));
+                                    }
                                 }
                             }
+                            panel = together.end;
+                            continue;
                         }
-                        panel = together.end;
-                        continue;
+                        let next = self.weights.panel_after(self.group, index, panel, &self.panels);
+                        let next = next.unwrap_or(&block.weights[..0]);
+                        let share = next.len().div_ceil(tiles.len());
+                        let mut multiply = |rows: &mut [&mut [T]]| {
+                            T::launch(self.isa, MultiplyChannels { block, sums: &mut *sums, next, share, rows });
+                        };
+                        if index + 1 == self.weights.blocks().len() {
+                            output.with_rows(first, rows, multiply);
+                        } else {
+                            multiply(&mut []);
+                        }
                     }
-                    let next = self.weights.panel_after(self.group, index, panel, &self.panels);
-                    let next = next.unwrap_or(&block.weights[..0]);
-                    let share = next.len().div_ceil(tiles.len());
-                    let mut multiply = |rows: &mut [&mut [T]]| {
-                        T::launch(self.isa, MultiplyChannels { block, sums: &mut *sums, next, share, rows });
-                    };
-                    if index + 1 == self.weights.blocks().len() {
-                        output.with_rows(first, rows, multiply);
-                    } else {
-                        multiply(&mut []);
-                    }
+                    panel = together.end;
                 }
-                panel = together.end;
             }
         }
+    }
+
+    /// Tiles that go through all panels before the next ones do. Pixels that are packed or gathered are so few that a second-level cache holds them; of those
+    /// that are read in place there may be more.
+    fn tiles_at_once(&self, shape: TileShape, layout: &Layout, layouts: &Layouts) -> usize {
+        let tiles = layouts.tiles(layout).len();
+        if self.lanes != Lanes::Pixels || self.source.in_place(0).is_none() {
+            return tiles;
+        }
+        let channels = self.weights.most_taps().div_ceil(self.source.channel_taps());
+        let most = (shape.region / (channels * layout.most_pixels).max(1)).max(1);
+        tiles.div_ceil(tiles.div_ceil(most).max(1))
     }
 
     /// Elements from a tap's pixels to those that are asked for meanwhile: of the same tap, some channels on. With pixels as lanes only taps that have pixels of their

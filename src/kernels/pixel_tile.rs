@@ -133,9 +133,9 @@ impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_
         }
         let operands = block.operands(tile, reach, (weights, all, R));
         let sums = if block.masks.is_empty() {
-            // Memory takes longer than a few taps: every few rows ask for another vector of the next tile. Measured with `cargo bench --bench layers`, 1x1 on Emerald
-            // Rapids: with 50 MB of input and output 1.6 to 2 times as fast, with 16 to 25 MB 0.93; so where caches hold them what is asked for is there.
-            let next_tile = if block.far { (V + (panel + first) / R % V) * S::LANES } else { 0 };
+            // Caches beyond the second level take longer than a few taps: every few rows ask for another vector of the next tile. Measured with
+            // `cargo bench --bench layers`, 1x1 on Emerald Rapids: with 50 MB of input and output 1.6 to 2 times as fast, with 2 to 6 MB 1.0 to 1.2.
+            let next_tile = if block.ahead > 0 { (V + (panel + first) / R % V) * S::LANES } else { 0 };
             multiply::<T, S, R, V, false>(simd, operands, &[], first, [block.ahead, next_tile])
         } else {
             multiply::<T, S, R, V, true>(simd, operands, block.masks, first, [0; 2])

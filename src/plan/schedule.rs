@@ -350,6 +350,9 @@ impl Demand {
                 (taps.count().min(SUMMATION_BLOCK) + POSITION * taps.kernel[0] * taps.kernel[1]) * rows * columns
             }
             None if lanes.gathered() && self.unpadded => 0,
+            None if lanes == Lanes::Pixels && self.planes_in_place(lanes) => {
+                taps.channels_per_block() * rows * columns / MORE
+            }
             None => taps.channels_per_block() * taps.packed(0, rows) * taps.packed(1, columns),
         };
         let (channels, groups) = self.channels(splits);
