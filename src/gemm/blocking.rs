@@ -265,6 +265,11 @@ impl TileShape {
         channels.div_ceil(of_tile)
     }
 
+    /// Whether tiles with pixels as lanes may gather them, if the first panel has so many rows.
+    pub(crate) fn may_gather(self, rows: usize) -> bool {
+        pixel_tile::tile_rows(self.rows, rows) >= pixel_tile::ASKING
+    }
+
     /// Channels of a group in whole vectors: what the sums of a pixel take.
     pub(crate) fn padded(self, channels: usize) -> usize {
         channels.next_multiple_of(self.lanes)

@@ -365,24 +365,45 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         }
     }
 
-    /// Gathers the pixels of a block of so many taps, which are those of a list.
+    /// Lists so many taps of a block as they lie when its pixels are gathered, and says how far apart.
+    pub(super) fn list_gathered(&self, taps: usize, layouts: &mut Layouts) -> usize {
+        let Runs { count, len, .. } = self.source.runs();
+        let channels = self.weights.panels().total;
+        let (_, slot) = TileShape::of::<T>(self.isa).tile_of_runs(self.lanes, channels, count * len, 1);
+        layouts.gathered.truncate(0);
+        layouts.gathered.extend((0..taps).map(|tap| Tap::new((tap * slot) as u32, tap as u16, Clip::Nothing)));
+        layouts.gathered.end();
+        slot
+    }
+
+    /// Gathers a block's pixels, whose taps are those of a list, for the tiles from one on.
     pub(super) fn gather(
         &self,
         pixels: &[T],
-        (taps, list): (usize, usize),
+        list: usize,
         to: &mut [T],
-        layout: &Layout,
-        layouts: &mut Layouts,
+        (layout, layouts): (&Layout, &Layouts),
+        (slot, first_tile): (usize, usize),
     ) {
-        let Layouts { tiles, places, taps: before, gathered, .. } = layouts;
+        let Layouts { tiles, places, taps, .. } = layouts;
         let Runs { count, len, .. } = self.source.runs();
-        let (count, channels) = (count * len, self.weights.panels().total);
-        let (_, slot) = TileShape::of::<T>(self.isa).tile_of_runs(self.lanes, channels, count, 1);
-        gathered.truncate(0);
-        gathered.extend((0..taps).map(|tap| Tap::new((tap * slot) as u32, tap as u16, Clip::Nothing)));
-        gathered.end();
-        let (places, tiles) = (&places[layout.places.clone()], &tiles[layout.tiles.clone()]);
-        T::launch(self.isa, Gather { pixels, taps: before, list, count, places, tiles, slot, to });
+        let (places, tiles) = (&places[layout.places.clone()], &tiles[layout.tiles.clone()][first_tile..]);
+        T::launch(self.isa, Gather { pixels, taps, list, count: count * len, places, tiles, slot, to });
+    }
+
+    /// How many tiles may gather their pixels themselves.
+    pub(super) fn gathering_tiles(&self, pixels: &[T], list: usize, layout: &Layout, layouts: &Layouts) -> usize {
+        let panels = self.weights.panels();
+        let shape = TileShape::of::<T>(self.isa);
+        let rows = panels.range(self.panels.start..self.panels.start + 1).len();
+        let one_behind_the_other = layout.places.is_empty() && self.lanes == Lanes::GatheredPixels;
+        if !one_behind_the_other || !self.weights.masks(0).is_empty() || !shape.may_gather(rows) {
+            return 0;
+        }
+        let reach = layouts.taps.reach(list);
+        let fits =
+            |tile: &Tile| tile.pixel as usize + tile.pixels().next_multiple_of(shape.lanes) + reach <= pixels.len() + 1;
+        layouts.tiles(layout).partition_point(fits)
     }
 
     /// Lists the taps of a channel, for each sight.

@@ -20,7 +20,7 @@ use core::ops::Range;
 use crate::element::Element;
 use crate::kernels::channel_tile::MultiplyChannels;
 use crate::kernels::few_pixels::{self, MultiplyFew};
-use crate::kernels::pixel_tile::MultiplyPixels;
+use crate::kernels::pixel_tile::{Gathering, MultiplyPixels};
 use crate::kernels::tile::{Block, CACHE_LINE, before_line};
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
@@ -165,7 +165,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 // A block without taps may begin behind the last channel: a phase of a transposed convolution need not have the kernel's last ones.
                 let first_tap = taps.start.min(self.weights.taps() - 1);
                 let in_place = self.source.in_place(first_tap / self.source.channel_taps());
-                let mut memory = match in_place {
+                let memory = match in_place {
                     Some(memory) => memory,
                     None => {
                         T::launch(self.isa, PackBlock { source: self.source, taps: taps.clone(), data: &mut *scratch });
@@ -173,9 +173,12 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     }
                 };
                 let (mut first_list, mut step) = (self.lists_of(index, &layout, layouts), runs.step);
+                let (image, list, mut slot, mut gathering) = (memory, first_list, 0, 0);
                 if self.lanes.gathered() {
-                    self.gather(memory, (taps.len(), first_list), gathered, &layout, layouts);
-                    (memory, step, first_list) = (&*gathered, 1, 0);
+                    slot = self.list_gathered(taps.len(), layouts);
+                    gathering = self.gathering_tiles(memory, first_list, &layout, layouts);
+                    self.gather(memory, first_list, gathered, (&layout, layouts), (slot, gathering));
+                    (step, first_list) = (1, 0);
                 }
                 let tiles = &layouts.tiles(&layout)[first_tile..all_tiles.min(first_tile + chunk)];
                 let of_block = if self.lanes.gathered() { layouts.gathered() } else { layouts.taps() };
@@ -189,12 +192,28 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         rows = panels.range(together.clone());
                     }
                     let (first, rows) = (rows.start - first_row, rows.len());
+                    let (seen, gathering) = if gathering > 0 && panel == self.panels.start {
+                        let gathering = Gathering {
+                            image,
+                            taps: layouts.taps(),
+                            list,
+                            ahead: if in_place.is_some() { self.distance_ahead() } else { 0 },
+                            to: &mut *gathered,
+                            slot,
+                            tiles: gathering,
+                        };
+                        (&[][..], Some(gathering))
+                    } else if self.lanes.gathered() {
+                        (&*gathered, None)
+                    } else {
+                        (memory, None)
+                    };
                     let block = Block {
                         weights: self.weights.consecutive(self.group, index, together.clone()),
                         rows: panels.size.min(rows) as u32,
                         depth: taps.len() as u32,
                         masks: self.weights.masks(index),
-                        pixels: memory,
+                        pixels: seen,
                         run: runs.len as u32,
                         pitch: runs.pitch as u32,
                         step: step as u32,
@@ -212,7 +231,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         far: self.far,
                     };
                     if self.lanes.are_pixels() {
-                        output.with_rows(first, rows, |rows| T::launch(self.isa, MultiplyPixels { block, rows }));
+                        output.with_rows(first, rows, |rows| {
+                            T::launch(self.isa, MultiplyPixels { block, rows, gathering })
+                        });
                     } else {
                         let sums = &mut sums[shape.padded(first) * pixels..];
                         if together.len() > 1 {
@@ -266,13 +287,15 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// Elements from a tap's pixels to those that are asked for meanwhile: of the same tap, some channels on. With pixels as lanes only taps that have pixels of their
     /// own where memory has them are worth it; gathered ones lie one behind the other.
     fn ahead(&self, in_place: bool) -> usize {
-        let taps = self.source.channel_taps();
         match self.lanes {
-            Lanes::Channels => {}
-            Lanes::Pixels if in_place && taps == 1 => {}
-            _ => return 0,
+            Lanes::Channels => self.distance_ahead(),
+            Lanes::Pixels if in_place && self.source.channel_taps() == 1 => self.distance_ahead(),
+            _ => 0,
         }
-        self.source.distance() * AHEAD.div_ceil(taps)
+    }
+
+    fn distance_ahead(&self) -> usize {
+        self.source.distance() * AHEAD.div_ceil(self.source.channel_taps())
     }
 
     /// With pixels as lanes, pixels before the first whose vectors begin where cache lines do: in an image that is read as it is, or, where caches hold neither,

@@ -13,7 +13,7 @@
 use core::ops::Range;
 
 use super::tile::{Block, Tile, ask_for};
-use crate::simd::taps::{Operand, Operands};
+use crate::simd::taps::{Operand, Operands, TapLists};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Some weight panels times the pixels of a block, added to rows of the output.
@@ -21,10 +21,28 @@ pub(crate) struct MultiplyPixels<'a, 'r, T> {
     pub(crate) block: Block<'a, T>,
     /// One row for each channel of the panels.
     pub(crate) rows: &'a mut [&'r mut [T]],
+    /// Where the block's pixels come from, if these rows are the first that see them.
+    pub(crate) gathering: Option<Gathering<'a, T>>,
+}
+
+/// Pixels that the first rows of each tile read from an image, and leave where all others read them.
+pub(crate) struct Gathering<'a, T> {
+    /// From pixel 0 on.
+    pub(crate) image: &'a [T],
+    /// Where in it the taps lie: one of the lists.
+    pub(crate) taps: &'a TapLists,
+    pub(crate) list: usize,
+    /// As [`Block::ahead`].
+    pub(crate) ahead: usize,
+    /// What will be the block's pixels, and elements from tap to tap.
+    pub(crate) to: &'a mut [T],
+    pub(crate) slot: usize,
+    /// So many tiles do so. Those of the others are there.
+    pub(crate) tiles: usize,
 }
 
 /// Rows of a tile from which on it has time to ask for pixels.
-const ASKING: usize = 4;
+pub(crate) const ASKING: usize = 4;
 
 /// Most vectors of pixels in a tile of so many rows: one register is for a weight, and with one more to spare the compiler spills none. With masks it
 /// wants a third, or it keeps sums in memory in some versions of a tile: 4 channels by 6 vectors were up to 1.3 times slower than by 5.
@@ -55,27 +73,21 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let MultiplyPixels { block, rows } = self;
+        let MultiplyPixels { block, rows, mut gathering } = self;
         let of_panel = block.rows as usize;
-        for tile in block.tiles {
+        for (index, tile) in block.tiles.iter().enumerate() {
+            let mut gathers = gathering.as_ref().is_some_and(|gathering| index < gathering.tiles);
             for (panel, rows) in rows.chunks_mut(of_panel).enumerate() {
                 let [panel, all] = [panel * of_panel, rows.len()];
                 let each = tile_rows(S::TILE_ROWS, all);
-                let mut first = 0;
-                while first < all {
-                    let count = each.min(all - first);
-                    let rows = &mut rows[first..first + count];
-                    let part = Part { block: &block, tile, panel, all, first, rows };
-                    macro_rules! by_rows {
-                        ($($rows:literal)*) => {
-                            match count {
-                                $($rows if $rows <= S::TILE_ROWS => part.run_rows::<S, $rows>(simd),)*
-                                rows => unreachable!("tiles have 1 to {} rows, not {rows}", S::TILE_ROWS),
-                            }
-                        };
+                for (part, rows) in rows.chunks_mut(each).enumerate() {
+                    let part = Part { tile, panel, all, first: part * each, rows };
+                    if core::mem::take(&mut gathers) {
+                        part.run_rows::<S, true>(simd, &block, gathering.as_mut());
+                    } else {
+                        let pixels = gathering.as_ref().map_or(block.pixels, |gathering| &*gathering.to);
+                        part.run_rows::<S, false>(simd, &Block { pixels, ..block }, None);
                     }
-                    by_rows!(1 2 3 4 5 6 7 8);
-                    first += count;
                 }
             }
         }
@@ -83,8 +95,7 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, T> {
 }
 
 /// Some rows of a panel, and a tile of pixels.
-struct Part<'a, 's, 'r, T> {
-    block: &'s Block<'a, T>,
+struct Part<'s, 'r, T> {
     tile: &'s Tile,
     /// The panel's first row, and how many it has.
     panel: usize,
@@ -94,15 +105,39 @@ struct Part<'a, 's, 'r, T> {
     rows: &'s mut [&'r mut [T]],
 }
 
-impl<T: Arithmetic> Part<'_, '_, '_, T> {
+impl<T: Arithmetic> Part<'_, '_, T> {
     #[inline(always)]
-    fn run_rows<S: Simd<T>, const R: usize>(self, simd: S) {
-        let vectors = (self.tile.len as usize).div_ceil(S::LANES);
+    fn run_rows<S: Simd<T>, const GATHERS: bool>(
+        self,
+        simd: S,
+        block: &Block<'_, T>,
+        gathering: Option<&mut Gathering<'_, T>>,
+    ) {
+        macro_rules! by_rows {
+            ($($rows:literal)*) => {
+                match self.rows.len() {
+                    $($rows if const { $rows <= S::TILE_ROWS && (!GATHERS || $rows >= ASKING) } => {
+                        self.run_vectors::<S, $rows, GATHERS>(simd, block, gathering);
+                    })*
+                    rows => unreachable!("tiles have 1 to {} rows, not {rows}", S::TILE_ROWS),
+                }
+            };
+        }
+        by_rows!(1 2 3 4 5 6 7 8);
+    }
+
+    #[inline(always)]
+    fn run_vectors<S: Simd<T>, const R: usize, const GATHERS: bool>(
+        self,
+        simd: S,
+        block: &Block<'_, T>,
+        gathering: Option<&mut Gathering<'_, T>>,
+    ) {
         macro_rules! by_vectors {
             ($($vectors:literal)*) => {
-                match vectors {
+                match (self.tile.len as usize).div_ceil(S::LANES) {
                     $($vectors if $vectors <= most_vectors(S::REGISTERS, R) => {
-                        simd.call(OneTile::<T, R, $vectors>(self));
+                        simd.call(OneTile::<T, R, $vectors, GATHERS> { block, part: self, gathering });
                     })*
                     vectors => unreachable!("no tile of {R} rows and {vectors} vectors"),
                 }
@@ -113,32 +148,47 @@ impl<T: Arithmetic> Part<'_, '_, '_, T> {
 }
 
 /// A tile of `R` rows by `V` vectors of pixels.
-struct OneTile<'a, 's, 'r, T, const R: usize, const V: usize>(Part<'a, 's, 'r, T>);
+struct OneTile<'a, 's, 'r, 'g, T, const R: usize, const V: usize, const GATHERS: bool> {
+    block: &'s Block<'a, T>,
+    part: Part<'s, 'r, T>,
+    /// If it gathers.
+    gathering: Option<&'s mut Gathering<'g, T>>,
+}
 
-impl<T: Arithmetic, const R: usize, const V: usize> Kernel<T> for OneTile<'_, '_, '_, T, R, V> {
+impl<T: Arithmetic, const R: usize, const V: usize, const GATHERS: bool> Kernel<T>
+    for OneTile<'_, '_, '_, '_, T, R, V, GATHERS>
+{
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let OneTile(Part { block, tile, panel, all, first, rows }) = self;
+        let OneTile { block, part: Part { tile, panel, all, first, rows }, gathering } = self;
         let rows: &mut [&mut [T]; R] = rows.try_into().expect("as many rows");
         // A block without taps has no weights.
         let first_weight = (panel * block.depth as usize + first).min(block.weights.len());
-        let weights = &block.weights[first_weight..];
-        let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
+        let weights = (&block.weights[first_weight..], all, R);
         if block.far {
             for row in rows.iter() {
                 ask_for(simd, row, tile.pixel as usize, 0, [1, V]);
             }
         }
-        let operands = block.operands(tile, reach, (weights, all, R));
-        let sums = if block.masks.is_empty() {
-            // Caches beyond the second level take longer than a few taps: every few rows ask for another vector of the next tile. Measured with
-            // `cargo bench --bench layers`, 1x1 on Emerald Rapids: with 50 MB of input and output 1.6 to 2 times as fast, with 2 to 6 MB 1.0 to 1.2.
-            let next_tile = if block.ahead > 0 { (V + (panel + first) / R % V) * S::LANES } else { 0 };
-            multiply::<T, S, R, V, false>(simd, operands, &[], first, [block.ahead, next_tile])
+        // Caches beyond the second level take longer than a few taps: every few rows ask for another vector of the next tile. Measured with
+        // `cargo bench --bench layers`, 1x1 on Emerald Rapids: with 50 MB of input and output 1.6 to 2 times as fast, with 2 to 6 MB 1.0 to 1.2.
+        let next_tile = (V + (panel + first) / R % V) * S::LANES;
+        let sums = if GATHERS && let Some(gathering) = gathering {
+            let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = gathering;
+            let operands = taps.operands(*list, (&image[tile.pixel as usize..], V * S::LANES), weights);
+            let to = to[tile.place as usize..].chunks_exact_mut(*slot);
+            multiply_gathering::<T, S, R, V>(simd, operands, to, *ahead)
         } else {
-            multiply::<T, S, R, V, true>(simd, operands, block.masks, first, [0; 2])
+            let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
+            let operands = block.operands(tile, reach, weights);
+            if block.masks.is_empty() {
+                let next_tile = if block.ahead > 0 { next_tile } else { 0 };
+                multiply::<T, S, R, V, false>(simd, operands, &[], first, [block.ahead, next_tile])
+            } else {
+                multiply::<T, S, R, V, true>(simd, operands, block.masks, first, [0; 2])
+            }
         };
         let bias = block.bias.map(|bias| bias[panel + first..][..R].try_into().expect("as many rows"));
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
@@ -254,6 +304,33 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
                     sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);
                 });
             }
+        });
+    }
+    sums
+}
+
+/// The partial sums of a tile whose pixels lie in an image, and are left where others read them.
+#[inline(always)]
+fn multiply_gathering<'t, T: Arithmetic + 't, S: Simd<T>, const R: usize, const V: usize>(
+    simd: S,
+    operands: Operands<'_, T>,
+    to: impl Iterator<Item = &'t mut [T]>,
+    ahead: usize,
+) -> [[S::Vector; V]; R] {
+    let mut sums = [[simd.splat(T::ZERO); V]; R];
+    for (Operand { pixels, weights, .. }, to) in operands.zip(to) {
+        let mut x = [simd.splat(T::ZERO); V];
+        unroll!(VECTOR < V, at most 6, {
+            simd.prefetch_near(pixels.as_ptr().wrapping_add(ahead + VECTOR * S::LANES));
+            simd.prefetch(pixels, (V + VECTOR) * S::LANES);
+            x[VECTOR] = simd.load(&pixels[VECTOR * S::LANES..]);
+            simd.store(x[VECTOR], &mut to[VECTOR * S::LANES..]);
+        });
+        unroll!(ROW < R, at most 8, {
+            let weight = simd.splat(weights[ROW]);
+            unroll!(VECTOR < V, at most 6, {
+                sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);
+            });
         });
     }
     sums

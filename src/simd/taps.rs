@@ -106,6 +106,11 @@ impl TapLists {
         self.ends.len()
     }
 
+    /// Elements from where the taps of a list count from to behind the first pixel of the last.
+    pub(crate) fn reach(&self, list: usize) -> usize {
+        self.ends[list].bounds.pixels.iter().map(|&(_, end)| end as usize).max().unwrap_or(0)
+    }
+
     /// How many taps they have in all.
     pub(crate) fn len(&self) -> usize {
         self.taps.len()
