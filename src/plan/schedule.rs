@@ -30,14 +30,14 @@ const PACK: usize = 8;
 /// And where pixels a stride apart come to lie next to each other.
 const PACK_STRIDED: usize = 16;
 /// Gathering a tap's pixels for a tile, or each of them where they do not lie one behind the other. Measured with `cargo bench --bench planner`.
-const GATHER: usize = 20;
+const GATHER: usize = 26;
 const GATHER_STRIDED: usize = 3;
 /// What small tiles wait for pixels that are not in the first-level cache. Measured with `cargo bench --bench planner`.
 const WAIT_SMALL: usize = 4;
 /// What larger ones wait for a tap's pixels from the third-level cache, and from memory: with pixels as lanes in planes of whole cache lines, and in others, and
-/// with channels as lanes; and the last of them for more cache lines of pixels a stride apart. Fitted to the four kinds of tiles on 70 layers with 1x1 taps on Emerald
-/// Rapids: the one that is chosen takes 1.01 times as long as the fastest.
-const WAIT: [usize; 3] = [1, 4, 1];
+/// with channels as lanes; and the last of them for more cache lines of pixels a stride apart. Fitted to the four kinds of tiles on 62 layers with 1x1 taps on Emerald
+/// Rapids, as is GATHER: the one that is chosen takes 1.005 times as long as the fastest.
+const WAIT: [usize; 3] = [0, 4, 1];
 const WAIT_FAR: [usize; 3] = [8, 8, 4];
 const WAIT_STRIDED: usize = 1;
 /// What fetching three vectors takes where each is a cache line; fitted to the same layers.
@@ -402,18 +402,15 @@ impl Demand {
         let tiles = runs[0].div_ceil(together) * runs[1].div_ceil(most);
         let one_behind_the_other = self.sampled.is_some() || (self.linear && columns == sizes[1]);
         let around = if lanes.gathered() {
-            match one_behind_the_other {
-                true if lanes.are_pixels() => GATHER + GATHER / 2,
-                true => GATHER,
-                false => GATHER_STRIDED * most,
-            }
+            if one_behind_the_other { GATHER } else { GATHER_STRIDED * most }
         } else {
             self.wait(lanes, channels)
         };
         let of_pixels = self.shape.tiles_of_pixels(lanes, channels);
         // With pixels as lanes each of them brings its own from the second-level cache.
         let seen = if lanes.are_pixels() { runs[0] * self.vectors_seen(one, runs[1], most) } else { 0 };
-        let fetch = if self.planes_in_place(lanes) && self.in_lines() { seen * FETCH_LINES / 3 } else { seen };
+        let in_lines = lanes.gathered() || (self.planes_in_place(lanes) && self.in_lines());
+        let fetch = if in_lines { seen * FETCH_LINES / 3 } else { seen };
         let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
         let begun = self.shape.begin * tiles * blocks * of_pixels;
         let multiply = self.of_seen(lanes, multiply + of_pixels * fetch) + begun;
