@@ -289,7 +289,8 @@ impl TileShape {
     /// Elements that gathered pixels take.
     pub(crate) fn gathered_len(self, lanes: Lanes, channels: usize, pixels: usize, taps: usize) -> usize {
         let (_, most) = self.tile_of_runs(lanes, channels, pixels, 1);
-        pixels.div_ceil(most) * self.gathered_tile(lanes, channels, pixels, taps)
+        // A tile more if they do not begin with whole vectors.
+        (pixels.div_ceil(most) + 1) * self.gathered_tile(lanes, channels, pixels, taps)
     }
 
     /// Vectors of output channels in a weight panel.

@@ -9,7 +9,8 @@ use super::blocking::{self, TileShape};
 use super::{Gemm, Lanes, Runs, Source};
 use crate::element::Element;
 use crate::kernels::gather::Gather;
-use crate::kernels::tile::Tile;
+use crate::kernels::pixel_tile::Gathering;
+use crate::kernels::tile::{Block, Tile};
 use crate::simd::Isa;
 use crate::simd::taps::{Clip, Tap, TapLists};
 
@@ -183,7 +184,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         self.source.offsets(&mut layouts.notes.offsets);
         layouts.notes.sights.clear();
         if self.lanes.gathered() {
-            self.lay_gathered(runs, shape, layouts);
+            self.lay_gathered(runs, shape, before_line, layouts);
         } else {
             self.lay_tiles(runs, shape, before_line, layouts);
         }
@@ -291,9 +292,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
             let runs =
                 if run + together <= count && !self.better_cut(run..run + together, len, shape) { together } else { 1 };
-            // What is before the first such vector is the end of a tile that is nearly as large as any.
             let before = before_line.map_or(0, |before| (before + run * len * (shape.lanes - 1)) % shape.lanes);
-            let mut start = if before > 0 { (most - shape.lanes + before).min(len) } else { 0 };
+            let mut start = first_end(before, most, shape.lanes).min(len);
             if start > 0 {
                 add(run..run + 1, 0..start);
             }
@@ -347,16 +347,20 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     }
 
     /// Cuts all pixels into tiles, whatever their runs, as they will lie when they are gathered; and notes where they lie before.
-    fn lay_gathered(&self, runs: Runs, shape: TileShape, layouts: &mut Layouts) {
+    fn lay_gathered(&self, runs: Runs, shape: TileShape, before_line: Option<usize>, layouts: &mut Layouts) {
         let Layouts { tiles, places, notes: Notes { sights, .. }, .. } = layouts;
         let Runs { count, len, pitch, step } = runs;
         let (channels, pixels) = (self.weights.panels().total, count * len);
         let (_, most) = shape.tile_of_runs(self.lanes, channels, pixels, 1);
         let distance = shape.gathered_tile(self.lanes, channels, pixels, self.weights.most_taps());
         sights.push(None);
-        tiles.extend((0..pixels.div_ceil(most)).map(|part| {
-            let pixels = shape.part(self.lanes, pixels, most, part);
-            let (place, pixel) = ((part * distance) as u32, pixels.start as u32);
+        let lead = first_end(before_line.unwrap_or(0), most, shape.lanes).min(pixels);
+        let rest = pixels - lead;
+        let parts = (0..rest.div_ceil(most)).map(|part| shape.part(self.lanes, rest, most, part));
+        let parts = parts.map(|part| part.start + lead..part.end + lead);
+        let all = (lead > 0).then_some(0..lead).into_iter().chain(parts);
+        tiles.extend(all.enumerate().map(|(number, pixels)| {
+            let (place, pixel) = ((number * distance) as u32, pixels.start as u32);
             Tile { place, pixel, len: pixels.len() as u16, runs: 1, taps: 0 }
         }));
         if step != 1 || count > 1 {
@@ -365,45 +369,51 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         }
     }
 
-    /// Lists so many taps of a block as they lie when its pixels are gathered, and says how far apart.
-    pub(super) fn list_gathered(&self, taps: usize, layouts: &mut Layouts) -> usize {
-        let Runs { count, len, .. } = self.source.runs();
-        let channels = self.weights.panels().total;
-        let (_, slot) = TileShape::of::<T>(self.isa).tile_of_runs(self.lanes, channels, count * len, 1);
+    /// Lists so many taps of a block as they lie when its pixels are gathered.
+    pub(super) fn list_gathered(&self, taps: usize, layouts: &mut Layouts) {
+        let slot = self.slot();
         layouts.gathered.truncate(0);
         layouts.gathered.extend((0..taps).map(|tap| Tap::new((tap * slot) as u32, tap as u16, Clip::Nothing)));
         layouts.gathered.end();
-        slot
     }
 
-    /// Gathers a block's pixels, whose taps are those of a list, for the tiles from one on.
-    pub(super) fn gather(
+    /// Elements from tap to tap of a tile of gathered pixels.
+    fn slot(&self) -> usize {
+        let (Runs { count, len, .. }, channels) = (self.source.runs(), self.weights.panels().total);
+        TileShape::of::<T>(self.isa).tile_of_runs(self.lanes, channels, count * len, 1).1
+    }
+
+    /// Gathers a block's pixels, but for those of the first tiles that can do it themselves.
+    pub(super) fn gather<'b>(
         &self,
-        pixels: &[T],
-        list: usize,
-        to: &mut [T],
+        block: &Block<'b, T>,
+        in_place: bool,
+        to: &'b mut [T],
         (layout, layouts): (&Layout, &Layouts),
-        (slot, first_tile): (usize, usize),
-    ) {
-        let Layouts { tiles, places, taps, .. } = layouts;
-        let Runs { count, len, .. } = self.source.runs();
-        let (places, tiles) = (&places[layout.places.clone()], &tiles[layout.tiles.clone()][first_tile..]);
-        T::launch(self.isa, Gather { pixels, taps, list, count: count * len, places, tiles, slot, to });
+    ) -> Gathering<'b, T> {
+        let Block { pixels: image, taps, first_list: list, tiles, .. } = *block;
+        let (Runs { count, len, .. }, slot) = (self.source.runs(), self.slot());
+        let places = &layouts.places[layout.places.clone()];
+        let gathering = if places.is_empty() && self.tiles_gather() {
+            let (lanes, reach) = (TileShape::of::<T>(self.isa).lanes, taps.reach(list));
+            tiles.partition_point(|tile| {
+                let end = tile.pixel as usize + tile.pixels().next_multiple_of(lanes);
+                (end + reach).checked_sub(1).is_none_or(|end| end <= image.len())
+            })
+        } else {
+            0
+        };
+        let others = &tiles[gathering..];
+        T::launch(self.isa, Gather { pixels: image, taps, list, count: count * len, places, tiles: others, slot, to });
+        let ahead = if in_place { self.distance_ahead() } else { 0 };
+        Gathering { image, taps, list, ahead, to, slot, tiles: gathering }
     }
 
-    /// How many tiles may gather their pixels themselves.
-    pub(super) fn gathering_tiles(&self, pixels: &[T], list: usize, layout: &Layout, layouts: &Layouts) -> usize {
-        let panels = self.weights.panels();
-        let shape = TileShape::of::<T>(self.isa);
-        let rows = panels.range(self.panels.start..self.panels.start + 1).len();
-        let one_behind_the_other = layout.places.is_empty() && self.lanes == Lanes::GatheredPixels;
-        if !one_behind_the_other || !self.weights.masks(0).is_empty() || !shape.may_gather(rows) {
-            return 0;
-        }
-        let reach = layouts.taps.reach(list);
-        let fits =
-            |tile: &Tile| tile.pixel as usize + tile.pixels().next_multiple_of(shape.lanes) + reach <= pixels.len() + 1;
-        layouts.tiles(layout).partition_point(fits)
+    /// Whether the first rows of a tile of pixels that lie one behind the other may gather them.
+    fn tiles_gather(&self) -> bool {
+        let rows = self.weights.panels().range(self.panels.start..self.panels.start + 1).len();
+        let all = self.weights.blocks().iter().enumerate().all(|(block, _)| self.weights.masks(block).is_empty());
+        self.lanes == Lanes::GatheredPixels && all && TileShape::of::<T>(self.isa).may_gather(rows)
     }
 
     /// Lists the taps of a channel, for each sight.
@@ -450,6 +460,12 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             taps.end();
         }
     }
+}
+
+/// Where the first tile of a run ends, if all others begin with vectors and so many pixels are before the first of those: what is before it is the end of a tile that is nearly as
+/// large as any.
+fn first_end(before: usize, most: usize, lanes: usize) -> usize {
+    if before > 0 { most - lanes + before } else { 0 }
 }
 
 impl Sight {

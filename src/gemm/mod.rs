@@ -148,139 +148,157 @@ pub(crate) struct Gemm<'a, T, P> {
 impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// Computes all pixels. Row 0 of `output` is the first row of the first panel.
     pub(crate) fn run(&self, output: &mut impl Rows<T>, memory: Memory<'_, T>) {
-        let Memory { packed: scratch, gathered, sums, layouts } = memory;
-        let panels = self.weights.panels();
-        let first_row = panels.range(self.panels.clone()).start;
-        let shape = TileShape::of::<T>(self.isa);
+        let Memory { packed, gathered, sums, layouts } = memory;
         let runs = self.source.runs();
-        let pixels = runs.count * runs.len;
         let layout = self.lay_out(self.before_line(output), layouts);
-        let most = shape.panels_together(self.lanes, layout.most_pixels);
-        let few = !self.lanes.are_pixels() && most > 1;
-        // All in one call: where memory is the limit, each takes a tenth of the time of a few panels.
-        let at_once = if few { self.panels.len() } else { most };
-        let (all_tiles, chunk) = (layouts.tiles(&layout).len(), self.tiles_at_once(shape, &layout, layouts));
-        for first_tile in (0..all_tiles).step_by(chunk.max(1)) {
+        let all = layouts.tiles(&layout).len();
+        let at_once = self.tiles_at_once(&layout, all);
+        for first_tile in (0..all).step_by(at_once.max(1)) {
+            let tiles = first_tile..all.min(first_tile + at_once);
             for (index, taps) in self.weights.blocks().iter().cloned().enumerate() {
                 // A block without taps may begin behind the last channel: a phase of a transposed convolution need not have the kernel's last ones.
                 let first_tap = taps.start.min(self.weights.taps() - 1);
                 let in_place = self.source.in_place(first_tap / self.source.channel_taps());
-                let memory = match in_place {
+                let pixels = match in_place {
                     Some(memory) => memory,
                     None => {
-                        T::launch(self.isa, PackBlock { source: self.source, taps: taps.clone(), data: &mut *scratch });
-                        &*scratch
+                        T::launch(self.isa, PackBlock { source: self.source, taps: taps.clone(), data: &mut *packed });
+                        &*packed
                     }
                 };
-                let (mut first_list, mut step) = (self.lists_of(index, &layout, layouts), runs.step);
-                let (image, list, mut slot, mut gathering) = (memory, first_list, 0, 0);
+                let list = self.lists_of(index, &layout, layouts);
                 if self.lanes.gathered() {
-                    slot = self.list_gathered(taps.len(), layouts);
-                    gathering = self.gathering_tiles(memory, first_list, &layout, layouts);
-                    self.gather(memory, first_list, gathered, (&layout, layouts), (slot, gathering));
-                    (step, first_list) = (1, 0);
+                    self.list_gathered(taps.len(), layouts);
                 }
-                let tiles = &layouts.tiles(&layout)[first_tile..all_tiles.min(first_tile + chunk)];
-                let of_block = if self.lanes.gathered() { layouts.gathered() } else { layouts.taps() };
-                let mut panel = self.panels.start;
-                while panel < self.panels.end {
-                    let mut together = panel..(panel + at_once).min(self.panels.end);
-                    let mut rows = panels.range(together.clone());
-                    if few && together.len() > 1 && rows.len() < together.len() * panels.size {
-                        // The last panel has fewer channels, and goes by itself.
-                        together.end -= 1;
-                        rows = panels.range(together.clone());
-                    }
-                    let (first, rows) = (rows.start - first_row, rows.len());
-                    let (seen, gathering) = if gathering > 0 && panel == self.panels.start {
-                        let gathering = Gathering {
-                            image,
-                            taps: layouts.taps(),
-                            list,
-                            ahead: if in_place.is_some() { self.distance_ahead() } else { 0 },
-                            to: &mut *gathered,
-                            slot,
-                            tiles: gathering,
-                        };
-                        (&[][..], Some(gathering))
-                    } else if self.lanes.gathered() {
-                        (&*gathered, None)
-                    } else {
-                        (memory, None)
-                    };
-                    let block = Block {
-                        weights: self.weights.consecutive(self.group, index, together.clone()),
-                        rows: panels.size.min(rows) as u32,
-                        depth: taps.len() as u32,
-                        masks: self.weights.masks(index),
-                        pixels: seen,
-                        run: runs.len as u32,
-                        pitch: runs.pitch as u32,
-                        step: step as u32,
-                        before: if self.source.image_place().is_some() { step as u32 } else { 0 },
-                        tiles,
-                        taps: of_block,
-                        first_list,
-                        ahead: self.ahead(in_place.is_some()),
-                        bias: match (index, self.bias) {
-                            (0, Some(bias)) => Some(&bias[first..first + rows]),
-                            (0, None) => Some(self.weights.zeros(rows)),
-                            _ => None,
-                        },
-                        limits: if index + 1 == self.weights.blocks().len() { self.limits } else { None },
-                        far: self.far,
-                    };
-                    if self.lanes.are_pixels() {
-                        output.with_rows(first, rows, |rows| {
-                            T::launch(self.isa, MultiplyPixels { block, rows, gathering })
-                        });
-                    } else {
-                        let sums = &mut sums[shape.padded(first) * pixels..];
-                        if together.len() > 1 {
-                            let panels = together.len();
-                            let launch = |sums| T::launch(self.isa, MultiplyFew { block, panels, most, sums });
-                            if let Some(column) = output.column(first, rows) {
-                                // As the sums of one pixel lie, so do its outputs.
-                                launch(column);
-                            } else {
-                                let (sums, each) = (&mut sums[..rows * pixels], rows / panels);
-                                launch(&mut *sums);
-                                if index + 1 == self.weights.blocks().len() {
-                                    for (first, sums) in (first..).step_by(each).zip(sums.chunks_exact(each * pixels)) {
-                                        output.with_rows(first, each, |rows| few_pixels::turn(sums, rows));
-                                    }
-                                }
-                            }
-                            panel = together.end;
-                            continue;
-                        }
-                        let next = self.weights.panel_after(self.group, index, panel, &self.panels);
-                        let next = next.unwrap_or(&block.weights[..0]);
-                        let share = next.len().div_ceil(tiles.len());
-                        let mut multiply = |rows: &mut [&mut [T]]| {
-                            T::launch(self.isa, MultiplyChannels { block, sums: &mut *sums, next, share, rows });
-                        };
-                        if index + 1 == self.weights.blocks().len() {
-                            output.with_rows(first, rows, multiply);
-                        } else {
-                            multiply(&mut []);
-                        }
-                    }
-                    panel = together.end;
+                let mut block = Block {
+                    weights: &[],
+                    rows: 0,
+                    depth: taps.len() as u32,
+                    masks: self.weights.masks(index),
+                    pixels,
+                    run: runs.len as u32,
+                    pitch: runs.pitch as u32,
+                    step: runs.step as u32,
+                    before: if self.source.image_place().is_some() { runs.step as u32 } else { 0 },
+                    tiles: &layouts.tiles(&layout)[tiles.clone()],
+                    taps: layouts.taps(),
+                    first_list: list,
+                    ahead: self.ahead(in_place.is_some()),
+                    bias: None,
+                    limits: if index + 1 == self.weights.blocks().len() { self.limits } else { None },
+                    far: self.far,
+                };
+                let gathering = self.lanes.gathered().then(|| {
+                    let gathering = self.gather(&block, in_place.is_some(), &mut *gathered, (&layout, layouts));
+                    block = Block { pixels: &[], step: 1, taps: layouts.gathered(), first_list: 0, ..block };
+                    gathering
+                });
+                if self.lanes.are_pixels() {
+                    self.multiply_pixels(block, index, gathering, output);
+                } else {
+                    let pixels = gathering.map_or(block.pixels, |gathering| &*gathering.to);
+                    self.multiply_channels(Block { pixels, ..block }, index, layout.most_pixels, sums, output);
                 }
+            }
+        }
+    }
+
+    /// Some panels of a block, and their rows of those of all panels.
+    fn panels_of<'b>(
+        &'b self,
+        block: Block<'b, T>,
+        index: usize,
+        panels: Range<usize>,
+    ) -> (Block<'b, T>, Range<usize>) {
+        let all = self.weights.panels();
+        let before = all.range(self.panels.clone()).start;
+        let rows = all.range(panels.clone());
+        let rows = rows.start - before..rows.end - before;
+        let weights = self.weights.consecutive(self.group, index, panels);
+        let bias = match (index, self.bias) {
+            (0, Some(bias)) => Some(&bias[rows.clone()]),
+            (0, None) => Some(self.weights.zeros(rows.len())),
+            _ => None,
+        };
+        (Block { weights, rows: all.size.min(rows.len()) as u32, bias, ..block }, rows)
+    }
+
+    fn multiply_pixels(
+        &self,
+        block: Block<'_, T>,
+        index: usize,
+        mut gathering: Option<Gathering<'_, T>>,
+        output: &mut impl Rows<T>,
+    ) {
+        let together = TileShape::of::<T>(self.isa).panels_together(self.lanes, 0);
+        for panel in self.panels.clone().step_by(together) {
+            let (block, rows) = self.panels_of(block, index, panel..(panel + together).min(self.panels.end));
+            let gathering = gathering.as_mut();
+            output.with_rows(rows.start, rows.len(), |rows| {
+                T::launch(self.isa, MultiplyPixels { block, rows, gathering });
+            });
+        }
+    }
+
+    fn multiply_channels(
+        &self,
+        block: Block<'_, T>,
+        index: usize,
+        most_pixels: usize,
+        sums: &mut [T],
+        output: &mut impl Rows<T>,
+    ) {
+        let (runs, shape, all) = (self.source.runs(), TileShape::of::<T>(self.isa), self.weights.panels());
+        let (pixels, last) = (runs.count * runs.len, index + 1 == self.weights.blocks().len());
+        let most = shape.panels_together(self.lanes, most_pixels);
+        let mut panel = self.panels.start;
+        if most > 1 {
+            // All whole panels in one call: where memory is the limit, each takes a tenth of the time of a few panels.
+            let together = self.panels.start..self.panels.end.min(all.total / all.size);
+            let panels = together.len();
+            if panels > 1 {
+                let (block, rows) = self.panels_of(block, index, together.clone());
+                let sums = &mut sums[..rows.len() * pixels];
+                let launch = |sums| T::launch(self.isa, MultiplyFew { block, panels, most, sums });
+                if let Some(column) = output.column(rows.start, rows.len()) {
+                    // As the sums of one pixel lie, so do its outputs.
+                    launch(column);
+                } else {
+                    launch(&mut *sums);
+                    let turned = if last { rows } else { 0..0 };
+                    for (first, sums) in turned.step_by(all.size).zip(sums.chunks_exact(all.size * pixels)) {
+                        output.with_rows(first, all.size, |rows| few_pixels::turn(sums, rows));
+                    }
+                }
+                panel = together.end;
+            }
+        }
+        for panel in panel..self.panels.end {
+            let (block, rows) = self.panels_of(block, index, panel..panel + 1);
+            let sums = &mut sums[shape.padded(rows.start) * pixels..];
+            let next = self.weights.panel_after(self.group, index, panel, &self.panels);
+            let next = next.unwrap_or(&block.weights[..0]);
+            let share = next.len().div_ceil(block.tiles.len());
+            let mut multiply = |rows: &mut [&mut [T]]| {
+                T::launch(self.isa, MultiplyChannels { block, sums: &mut *sums, next, share, rows });
+            };
+            if last {
+                output.with_rows(rows.start, rows.len(), multiply);
+            } else {
+                multiply(&mut []);
             }
         }
     }
 
     /// Tiles that go through all panels before the next ones do. Pixels that are packed or gathered are so few that a second-level cache holds them; of those
     /// that are read in place there may be more.
-    fn tiles_at_once(&self, shape: TileShape, layout: &Layout, layouts: &Layouts) -> usize {
-        let tiles = layouts.tiles(layout).len();
+    fn tiles_at_once(&self, layout: &Layout, tiles: usize) -> usize {
         if self.lanes != Lanes::Pixels || self.source.in_place(0).is_none() {
             return tiles;
         }
         let channels = self.weights.most_taps().div_ceil(self.source.channel_taps());
-        let most = (shape.region / (channels * layout.most_pixels).max(1)).max(1);
+        let region = TileShape::of::<T>(self.isa).region;
+        let most = (region / (channels * layout.most_pixels).max(1)).max(1);
         tiles.div_ceil(tiles.div_ceil(most).max(1))
     }
 
@@ -302,8 +320,10 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// in what is written, if that has more channels. A vector across two lines takes two from the second-level cache. Measured with `cargo bench --bench layers`: 1x1 of
     /// 256 to 64 channels at 56x56 is 1.1 times as fast, 96 to 24 beyond the caches 1.2 times.
     fn before_line(&self, output: &mut impl Rows<T>) -> Option<usize> {
-        if self.lanes != Lanes::Pixels {
-            return None;
+        match self.lanes {
+            Lanes::Pixels => {}
+            Lanes::GatheredPixels => return output.before_line(),
+            _ => return None,
         }
         let one_run = self.source.channel_taps() == 1 && self.source.runs().count == 1;
         let alike = one_run && (self.source.distance() * size_of::<T>()).is_multiple_of(CACHE_LINE);

@@ -17,12 +17,12 @@ use crate::simd::taps::{Operand, Operands, TapLists};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Some weight panels times the pixels of a block, added to rows of the output.
-pub(crate) struct MultiplyPixels<'a, 'r, T> {
+pub(crate) struct MultiplyPixels<'a, 'r, 'g, T> {
     pub(crate) block: Block<'a, T>,
     /// One row for each channel of the panels.
     pub(crate) rows: &'a mut [&'r mut [T]],
-    /// Where the block's pixels come from, if these rows are the first that see them.
-    pub(crate) gathering: Option<Gathering<'a, T>>,
+    /// Where pixels come from, and lie, if they are gathered.
+    pub(crate) gathering: Option<&'a mut Gathering<'g, T>>,
 }
 
 /// Pixels that the first rows of each tile read from an image, and leave where all others read them.
@@ -37,7 +37,7 @@ pub(crate) struct Gathering<'a, T> {
     /// What will be the block's pixels, and elements from tap to tap.
     pub(crate) to: &'a mut [T],
     pub(crate) slot: usize,
-    /// So many tiles do so. Those of the others are there.
+    /// So many tiles are to do so. Those of the others are there.
     pub(crate) tiles: usize,
 }
 
@@ -68,7 +68,7 @@ pub(crate) const fn tile_rows(most: usize, rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(most))
 }
 
-impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, T> {
+impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -83,13 +83,16 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, T> {
                 for (part, rows) in rows.chunks_mut(each).enumerate() {
                     let part = Part { tile, panel, all, first: part * each, rows };
                     if core::mem::take(&mut gathers) {
-                        part.run_rows::<S, true>(simd, &block, gathering.as_mut());
+                        part.run_rows::<S, true>(simd, &block, gathering.as_deref_mut());
                     } else {
-                        let pixels = gathering.as_ref().map_or(block.pixels, |gathering| &*gathering.to);
+                        let pixels = gathering.as_deref().map_or(block.pixels, |gathering| &*gathering.to);
                         part.run_rows::<S, false>(simd, &Block { pixels, ..block }, None);
                     }
                 }
             }
+        }
+        if let Some(gathering) = gathering {
+            gathering.tiles = 0;
         }
     }
 }

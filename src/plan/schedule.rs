@@ -325,10 +325,11 @@ impl Demand {
         if self.fits(cut(rows)) {
             return rows;
         }
-        // Memory is linear in the rows, or nearly so: where pixels are gathered for whole tiles it goes by steps.
-        let [one, two] = [1, 2].map(|rows| self.memory_of(cut(rows)));
-        let by_memory = self.memory.saturating_sub(one) / (two - one).max(1) + 1;
-        let most = by_memory.min(self.pixel_limit / columns).clamp(1, rows);
+        // Memory is linear in the rows, or nearly so: where pixels are gathered it goes by whole tiles, of one row or several. What little it takes without any row makes this more
+        // than fits.
+        let (_, tile) = self.shape.tile_of_runs(lanes, self.channels(splits).0, rows * columns, 1);
+        let by_memory = (self.memory as u128 * rows as u128 / self.memory_of(cut(rows)).max(1) as u128) as usize;
+        let most = (by_memory + tile.div_ceil(columns)).min(self.pixel_limit / columns).clamp(1, rows);
         (1..=most).rev().find(|&rows| self.fits(cut(rows))).unwrap_or(1)
     }
 
