@@ -77,7 +77,8 @@ const PLANE_BYTES: usize = 256 << 10;
 /// Regions' working memory that tensors between steps may take at a time. Measured with `cargo bench --bench fused` and vectors of 64 bytes, one tensor: 1.04 to
 /// 1.1 times as fast as half of it, which would stay in the second-level cache. Neighbouring bands both see some rows, and short ones are cut into low tiles.
 const HELD: usize = 2;
-/// How much more a band may see for the sake of tall kernels.
+/// How much more a band may see for the sake of tall kernels, and a region whose pixels are read in place: the product takes those a few tiles at a time, and each region cuts the
+/// rows of tiles anew.
 const MORE: usize = 4;
 /// Rows of the tiles of direct convolution.
 const TALL: usize = 4;
