@@ -265,9 +265,9 @@ impl TileShape {
         channels.div_ceil(of_tile)
     }
 
-    /// Whether tiles with pixels as lanes may gather them, if the first panel has so many rows.
-    pub(crate) fn may_gather(self, rows: usize) -> bool {
-        pixel_tile::tile_rows(self.rows, rows) >= pixel_tile::ASKING
+    /// Whether tiles with pixels as lanes may gather them, for so many output channels.
+    pub(crate) fn may_gather(self, channels: usize) -> bool {
+        pixel_tile::tile_rows(self.rows, channels.min(self.panel)) >= pixel_tile::ASKING
     }
 
     /// Channels of a group in whole vectors: what the sums of a pixel take.

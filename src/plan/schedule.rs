@@ -404,7 +404,12 @@ impl Demand {
         let tiles = runs[0].div_ceil(together) * runs[1].div_ceil(most);
         let one_behind_the_other = self.sampled.is_some() || (self.linear && columns == sizes[1]);
         let around = if lanes.gathered() {
-            if one_behind_the_other { GATHER } else { GATHER_STRIDED * most }
+            match one_behind_the_other {
+                // In a pass of its own, where there is little else to do.
+                true if lanes.are_pixels() && !self.shape.may_gather(channels) => 2 * GATHER,
+                true => GATHER,
+                false => GATHER_STRIDED * most,
+            }
         } else {
             self.wait(lanes, channels)
         };
