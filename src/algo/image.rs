@@ -24,6 +24,7 @@ use crate::gemm::blocking::SPARE;
 use crate::gemm::{Runs, Sight, Source};
 use crate::kernels::copy::{CopyPlanes, Padded, copy_run, fill_run};
 use crate::simd::Simd;
+use crate::simd::taps::Clip;
 
 /// Bytes of the channels that a block of taps has of an image which is read in place although some see padding: a part of the second-level cache, since
 /// their rows lie as far apart as those of the image.
@@ -187,7 +188,7 @@ impl<'a, T: Element> WindowSource<'a, T> {
         self.leaves_out != [false; 2]
     }
 
-    /// Whether all zeros are left out by tiles of pixels that see the same taps, or all but the first one or the last one of a row do.
+    /// Whether all zeros are left out by tiles of pixels that see the same taps, or by those that leave out the first ones or the last ones of a row.
     fn reads_no_padding(&self, Wanted { clipped_run, least_alike, .. }: Wanted) -> bool {
         let all = 0..self.offsets(1).len();
         let [_, columns] = self.size;
@@ -195,11 +196,9 @@ impl<'a, T: Element> WindowSource<'a, T> {
         if !self.leaves_out() || block.saturating_mul(size_of::<T>()) > IN_PLACE {
             return false;
         }
-        let clipped = clipped_run.is_some_and(|least| columns >= least.max(2))
-            && self.inside(1, 1).start == all.start
-            && self.inside(1, columns - 2).end == all.end
-            // And none by both.
-            && self.inside(1, 0).start <= self.inside(1, columns - 1).end;
+        let clipped = clipped_run.is_some_and(|least| columns >= least.max(Clip::MOST + 1))
+            && self.inside(1, Clip::MOST).start == all.start
+            && self.inside(1, columns - 1 - Clip::MOST).end == all.end;
         clipped || least_alike.is_some_and(|least| self.parts().all(|part| part >= least))
     }
 
@@ -516,13 +515,19 @@ impl<T: Element> Source<T> for WindowSource<'_, T> {
             return None;
         }
         // Taps are in ascending order: the first pixel loses the first ones, the last pixel the last ones.
-        let [rows, columns] = [runs, pixels].map(|range| (range.start, range.end - 1));
+        let [first, last] = [pixels.start, pixels.end - 1].map(|pixel| self.inside(1, pixel));
         Some(Sight {
             width: self.sampling.window.columns.len(),
-            rows: self.inside(0, rows.1).start..self.inside(0, rows.0).end,
-            columns: self.inside(1, columns.1).start..self.inside(1, columns.0).end,
-            whole: self.inside(1, columns.0).start..self.inside(1, columns.1).end,
+            rows: self.inside(0, runs.end - 1).start..self.inside(0, runs.start).end,
+            columns: last.start..first.end,
+            clipped: if first == last { 0..0 } else { pixels },
             first: None,
         })
+    }
+
+    fn left_out(&self, column: usize, pixels: &Range<usize>) -> [usize; 2] {
+        let sees = |pixel: &usize| self.inside(1, *pixel).contains(&column);
+        let first = pixels.clone().take_while(|pixel| !sees(pixel)).count();
+        [first, pixels.clone().rev().take_while(|pixel| !sees(pixel)).count()]
     }
 }

@@ -22,8 +22,8 @@ pub(crate) struct Sight {
     /// Rows and columns of taps that any of the pixels sees inside the image.
     pub(crate) rows: Range<usize>,
     pub(crate) columns: Range<usize>,
-    /// Columns of taps that all of the pixels see inside the image.
-    pub(crate) whole: Range<usize>,
+    /// Which pixels of a run they are, if some are to be left out under some columns.
+    pub(crate) clipped: Range<usize>,
     /// The least offset of a tap that is seen, if tiles begin there and offsets count from there.
     pub(crate) first: Option<u32>,
 }
@@ -243,7 +243,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let channels = self.weights.panels().total;
         let apart = self.better_apart(runs, shape);
         let (together, most) = if apart { (1, 1) } else { shape.tile_of_runs(self.lanes, channels, len, step) };
-        let image_place = self.source.image_place();
+        let (image_place, before) = (self.source.image_place(), self.elements_before());
         let lead = if apart || image_place.is_some() { 0 } else { shape.lead(self.lanes, channels, len, step) };
         // Several panels together have no time to look.
         let largest = if count < together { 1 } else { together } * len.div_ceil(len.div_ceil(most).max(1));
@@ -251,14 +251,14 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let mut add = |run: Range<usize>, pixels: Range<usize>| {
             let mut sight = self.source.sight(run.clone(), pixels.clone());
             if let Some(sight) = sight.as_mut().filter(|_| self.lanes.are_pixels() || !clips) {
-                sight.whole = sight.columns.clone();
+                sight.clipped = 0..0;
             }
             let mut place = run.start * pitch + pixels.start * step;
             if let (Some(image_place), Some(sight)) = (image_place, &mut sight) {
-                sight.first = sight.list(offsets).map(|tap| tap.offset).min();
-                // A pixel that is left out may be before the image.
-                place = sight.first.map_or(step, |first| {
-                    (place + first as usize + step).checked_add_signed(image_place).expect("a place in the image")
+                sight.first = sight.list(offsets, self.source).map(|tap| tap.offset).min();
+                // Pixels that are left out may be before the image.
+                place = sight.first.map_or(before, |first| {
+                    (place + first as usize + before).checked_add_signed(image_place).expect("a place in the image")
                 });
             }
             let list = sights.iter().rposition(|seen| *seen == sight).unwrap_or_else(|| {
@@ -373,7 +373,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     pub(super) fn list_gathered(&self, taps: usize, layouts: &mut Layouts) {
         let slot = self.slot();
         layouts.gathered.truncate(0);
-        layouts.gathered.extend((0..taps).map(|tap| Tap::new((tap * slot) as u32, tap as u16, Clip::Nothing)));
+        layouts.gathered.extend((0..taps).map(|tap| Tap::new((tap * slot) as u32, tap as u16, Clip::NOTHING)));
         layouts.gathered.end();
     }
 
@@ -423,8 +423,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         for sight in sights.iter() {
             let numbered = offsets.iter().zip(0..);
             match sight {
-                Some(sight) => seen.extend(sight.list(offsets)),
-                None => seen.extend(numbered.map(|(&offset, number)| Seen { number, offset, clip: Clip::Nothing })),
+                Some(sight) => seen.extend(sight.list(offsets, self.source)),
+                None => seen.extend(numbered.map(|(&offset, number)| Seen { number, offset, clip: Clip::NOTHING })),
             }
             seen_ends.push(seen.len());
         }
@@ -470,17 +470,17 @@ fn first_end(before: usize, most: usize, lanes: usize) -> usize {
 
 impl Sight {
     /// Its taps, of all the taps of a channel.
-    fn list(&self, offsets: &[u32]) -> impl Iterator<Item = Seen> {
-        let Sight { width, rows, columns, whole, first } = self.clone();
-        // Columns of taps in three parts, with what each part leaves out.
-        let begin = columns.start..whole.start.clamp(columns.start, columns.end);
-        let last = whole.end.clamp(begin.end, columns.end)..columns.end;
-        let parts = [(begin.clone(), Clip::First), (begin.end..last.start, Clip::Nothing), (last, Clip::Last)];
-        let numbers = move |row: usize| {
-            let parts = parts.clone().into_iter();
-            parts.flat_map(move |(columns, clip)| columns.map(move |column| (row * width + column, clip)))
-        };
+    fn list<T: Copy>(&self, offsets: &[u32], source: &impl Source<T>) -> impl Iterator<Item = Seen> {
+        let Sight { width, rows, columns, clipped, first } = self;
         let first = first.unwrap_or(0);
-        rows.flat_map(numbers).map(move |(number, clip)| Seen { number, offset: offsets[number] - first, clip })
+        rows.clone().flat_map(move |row| {
+            columns.clone().filter_map(move |column| {
+                let number = row * width + column;
+                let ends = if clipped.is_empty() { [0, 0] } else { source.left_out(column, clipped) };
+                // Behind the image for some, and before it for all others?
+                let seen = clipped.is_empty() || ends[0] + ends[1] < clipped.len();
+                seen.then(|| Seen { number, offset: offsets[number] - first, clip: Clip::new(ends) })
+            })
+        })
     }
 }

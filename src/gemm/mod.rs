@@ -22,6 +22,7 @@ use crate::kernels::channel_tile::MultiplyChannels;
 use crate::kernels::few_pixels::{self, MultiplyFew};
 use crate::kernels::pixel_tile::{Gathering, MultiplyPixels};
 use crate::kernels::tile::{Block, CACHE_LINE, before_line};
+use crate::simd::taps::Clip;
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
 use layout::Layout;
@@ -66,7 +67,7 @@ pub(crate) trait Source<T: Copy> {
     }
 
     /// Where the first pixel under the first tap lies in that memory, if taps on padding are left out of it: it may be such a tap, before the memory's
-    /// begin. Then tiles must be such that a tap is left out by the first or the last pixel of each run, or by all or none.
+    /// begin. Then tiles must be such that a tap is left out by no more than [`Clip::MOST`] of the first or the last pixels of each run, or by all.
     fn image_place(&self) -> Option<isize> {
         None
     }
@@ -86,6 +87,11 @@ pub(crate) trait Source<T: Copy> {
     /// What pixels of some runs see, if some taps may be left out.
     fn sight(&self, _runs: Range<usize>, _pixels: Range<usize>) -> Option<Sight> {
         None
+    }
+
+    /// How many of the first and of the last of some pixels of a run do not see a column of taps that others of them do.
+    fn left_out(&self, _column: usize, _pixels: &Range<usize>) -> [usize; 2] {
+        [0, 0]
     }
 }
 
@@ -179,7 +185,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     run: runs.len as u32,
                     pitch: runs.pitch as u32,
                     step: runs.step as u32,
-                    before: if self.source.image_place().is_some() { runs.step as u32 } else { 0 },
+                    before: self.elements_before() as u32,
                     tiles: &layouts.tiles(&layout)[tiles.clone()],
                     taps: layouts.taps(),
                     first_list: list,
@@ -201,6 +207,11 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 }
             }
         }
+    }
+
+    /// Elements before the pixels from which tiles' places count: room for what their taps leave out.
+    fn elements_before(&self) -> usize {
+        if self.source.image_place().is_some() { Clip::MOST * self.source.runs().step } else { 0 }
     }
 
     /// Some panels of a block, and their rows of those of all panels.

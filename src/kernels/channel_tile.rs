@@ -177,15 +177,6 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     }
 }
 
-/// Where a pixel of a tile lies in its run of `P`; one alone is the first.
-struct InRun<const PIXEL: usize, const P: usize>;
-
-impl<const PIXEL: usize, const P: usize> InRun<PIXEL, P> {
-    const FIRST: bool = PIXEL.is_multiple_of(P);
-    const LAST: bool = PIXEL % P == P - 1;
-    const INNER: bool = !Self::FIRST && !Self::LAST;
-}
-
 /// A tile of `N` pixels in runs of `P`, `STEP` apart or [`ANY_STEP`], and `V` vectors of channels.
 struct OneTile<'a, 's, T, const N: usize, const P: usize, const V: usize, const STEP: usize> {
     block: &'s Block<'a, T>,
@@ -278,30 +269,30 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                 }
             });
             macro_rules! add {
-                ($pixel:ident where $chosen:expr) => {
-                    unroll!($pixel < N, at most 28, {
-                        if $chosen {
-                            let (run, pixel) = ($pixel / P, $pixel % P);
-                            let x = if checked { runs[run][pixel * pixel_step] } else { tap.pixel(run, pixel) };
-                            let x = simd.splat(x);
-                            unroll!(VECTOR < V, at most 2, {
-                                sums[$pixel][VECTOR] = simd.fma(x, w[VECTOR], sums[$pixel][VECTOR]);
-                            });
-                        }
+                ($run:expr, $pixel:expr) => {
+                    let x = if checked { runs[$run][$pixel * pixel_step] } else { tap.pixel($run, $pixel) };
+                    let x = simd.splat(x);
+                    unroll!(VECTOR < V, at most 2, {
+                        sums[$run * P + $pixel][VECTOR] = simd.fma(x, w[VECTOR], sums[$run * P + $pixel][VECTOR]);
                     });
                 };
             }
-            if S::CLIPS && P > 1 && tap.clip != Clip::Nothing {
+            if S::CLIPS && P > 1 && tap.clip != Clip::NOTHING {
                 seldom();
-                add!(PIXEL where InRun::<PIXEL, P>::INNER);
-                if tap.clip == Clip::First {
-                    add!(PIXEL where InRun::<PIXEL, P>::LAST);
-                } else {
-                    add!(PIXEL where InRun::<PIXEL, P>::FIRST);
-                }
+                let [first, last] = tap.clip.ends();
+                assert!(first <= Clip::MOST && last <= Clip::MOST, "or more pixels are to be looked at");
+                unroll!(PIXEL < P, {
+                    if first <= PIXEL && PIXEL + last < P {
+                        unroll!(RUN < (N / P), at most 4, {
+                            add!(RUN, PIXEL);
+                        });
+                    }
+                });
                 continue;
             }
-            add!(PIXEL where true);
+            unroll!(PIXEL < N, at most 28, {
+                add!(PIXEL / P, PIXEL % P);
+            });
         }
         sums
     }

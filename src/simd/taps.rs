@@ -5,16 +5,27 @@
 
 use super::Simd;
 
-/// Pixels of each run of a tile that a tap may leave out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub(crate) enum Clip {
+/// How many of the first and of the last pixels of each run of a tile a tap leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Clip(u16);
+
+impl Clip {
     /// None.
-    Nothing,
-    /// The first.
-    First,
-    /// The last.
-    Last,
+    pub(crate) const NOTHING: Clip = Clip(0);
+    /// At each end it is so many at most.
+    pub(crate) const MOST: usize = 3;
+
+    /// As many as may be of the first and of the last ones.
+    pub(crate) fn new(ends: [usize; 2]) -> Self {
+        let [first, last] = ends.map(|pixels| pixels.min(Clip::MOST) as u16);
+        Clip(first | last << 8)
+    }
+
+    /// How many of the first and of the last ones.
+    #[inline(always)]
+    pub(crate) fn ends(self) -> [usize; 2] {
+        [self.0 & 0xff, self.0 >> 8].map(usize::from)
+    }
 }
 
 /// What a list says of a tap: where its pixels and its weights lie.
@@ -43,46 +54,55 @@ pub(crate) struct TapLists {
 }
 
 /// The places in a list.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bounds {
-    /// The first of the pixels' places, and one more than the last, for each [`Clip`]; the end is 0 if there are none.
-    pixels: [(u64, u64); 3],
+    /// The first of the pixels' places, of taps that leave out so many of a run's first pixels; the largest number if there are none.
+    first: [u64; Clip::MOST + 1],
+    /// And one more than the last, of taps that leave out so many of its last ones; 0 if there are none.
+    end: [u64; Clip::MOST + 1],
+    /// Most pixels of a run that a tap leaves out.
+    left_out: usize,
     /// The largest number of a row of weights.
     weight: u16,
 }
 
-impl Bounds {
-    fn add(&mut self, tap: Tap) {
-        let (first, end) = &mut self.pixels[tap.clip as usize];
-        let place = u64::from(tap.pixels);
-        *first = if *end == 0 { place } else { place.min(*first) };
-        *end = (place + 1).max(*end);
-        self.weight = self.weight.max(tap.weight);
+impl Default for Bounds {
+    fn default() -> Self {
+        let [first, end] = [u64::MAX, 0].map(|none| [none; Clip::MOST + 1]);
+        Bounds { first, end, left_out: 0, weight: 0 }
     }
 }
 
 impl Bounds {
+    fn add(&mut self, tap: Tap) {
+        let ([first, last], place) = (tap.clip.ends(), u64::from(tap.pixels));
+        self.first[first] = self.first[first].min(place);
+        self.end[last] = self.end[last].max(place + 1);
+        self.left_out = self.left_out.max(first + last);
+        self.weight = self.weight.max(tap.weight);
+    }
+
     /// Whether all pixels are there that are not left out, of so many elements.
     #[inline(always)]
     fn are_within(&self, (len, before): (usize, u32), runs: Runs) -> bool {
-        let [(first, end), begins, ends] = self.pixels;
         // Numbers of 32 and 16 bits: nothing overflows.
         let reach = u64::from(runs.count.saturating_sub(1)) * u64::from(runs.pitch)
             + u64::from(runs.len.saturating_sub(1)) * u64::from(runs.step);
         let (before, len) = (u64::from(before), len as u64 + u64::from(before));
-        (end == 0 || (first >= before && end + reach <= len))
-            && ((begins.1 == 0 && ends.1 == 0) || (runs.clips && self.clipped_are_within(before, len, reach, runs)))
+        self.first[0] >= before
+            && self.end[0] + reach <= len.max(reach)
+            && (self.left_out == 0 || (runs.clips && self.clipped_are_within(before, len, reach, runs)))
     }
 
-    /// The same for the taps that leave out a pixel.
+    /// The same for the taps that leave out some.
     #[inline(never)]
     fn clipped_are_within(&self, before: u64, len: u64, reach: u64, runs: Runs) -> bool {
-        let [_, begins, ends] = self.pixels;
-        let step = u64::from(runs.step);
-        // One pixel would be the first and the last.
-        runs.len > 1
-            && (begins.1 == 0 || (begins.0 + step >= before && begins.1 + reach <= len))
-            && (ends.1 == 0 || (ends.0 >= before && ends.1 + reach <= len + step))
+        // A pixel is left.
+        self.left_out < usize::from(runs.len)
+            && (1..).zip(self.first[1..].iter().zip(&self.end[1..])).all(|(left_out, (first, end))| {
+                let ahead = left_out * u64::from(runs.step);
+                first.saturating_add(ahead) >= before && (*end == 0 || end + reach <= len + ahead)
+            })
     }
 }
 
@@ -108,7 +128,7 @@ impl TapLists {
 
     /// Elements from where the taps of a list count from to behind the first pixel of the last.
     pub(crate) fn reach(&self, list: usize) -> usize {
-        self.ends[list].bounds.pixels.iter().map(|&(_, end)| end as usize).max().unwrap_or(0)
+        self.ends[list].bounds.end.into_iter().max().unwrap_or(0) as usize
     }
 
     /// How many taps they have in all.
@@ -160,10 +180,10 @@ impl TapLists {
         &'a self,
         list: usize,
         (weights, rows, width): (&'a [T], usize, usize),
-    ) -> (WeightedTaps<'a, T>, Bounds) {
+    ) -> (WeightedTaps<'a, T>, &'a Bounds) {
         let start = if list == 0 { 0 } else { self.ends[list - 1].end };
-        let End { end, bounds } = self.ends[list];
-        let taps = &self.taps[start..end];
+        let End { end, bounds } = &self.ends[list];
+        let taps = &self.taps[start..*end];
         let of_weights = (bounds.weight as usize).checked_mul(rows).and_then(|first| first.checked_add(width));
         assert!(taps.is_empty() || of_weights.is_some_and(|end| end <= weights.len()), "{BEYOND}");
         (WeightedTaps { taps: taps.iter(), weights, rows, width }, bounds)
@@ -178,10 +198,11 @@ impl TapLists {
         (pixels, reach): (&'a [T], usize),
         weights: (&'a [T], usize, usize),
     ) -> Operands<'a, T> {
-        let (taps, Bounds { pixels: [(_, end), first, last], .. }) = self.weighted(list, weights);
+        let (taps, bounds) = self.weighted(list, weights);
+        let (end, left_out) = (bounds.end[0], bounds.left_out);
         let of_pixels = (end as usize).checked_add(reach);
         let read = end == 0 || of_pixels.is_some_and(|end| end - 1 <= pixels.len());
-        assert!(read && first.1 == 0 && last.1 == 0, "{BEYOND}");
+        assert!(read && left_out == 0, "{BEYOND}");
         Operands { taps, pixels, reach }
     }
 
@@ -283,7 +304,7 @@ impl<'a, T> Iterator for RunsOfTaps<'a, T> {
         let (tap, weights) = self.taps.next()?;
         let first = self.first.wrapping_add(tap.pixels as usize);
         // `runs` has seen to it; here the compiler does.
-        let clip = if self.shape.clips { tap.clip } else { Clip::Nothing };
+        let clip = if self.shape.clips { tap.clip } else { Clip::NOTHING };
         Some(RunsOfTap { memory: self.pixels, first, shape: self.shape, clip, weights })
     }
 }
@@ -318,10 +339,9 @@ impl<T: Copy> RunsOfTap<'_, T> {
     #[inline(always)]
     pub(crate) fn pixel(&self, run: usize, pixel: usize) -> T {
         let Runs { count, len, pitch, step, .. } = self.shape;
-        let [count, len] = [count, len].map(usize::from);
+        let ([count, len], [first, last]) = ([count, len].map(usize::from), self.clip.ends());
         // All of it is known when a tile is compiled, but the clip, which it has looked at before.
-        assert!(run < count && pixel < len && (self.clip != Clip::First || pixel > 0), "no such pixel");
-        assert!(self.clip != Clip::Last || pixel + 1 < len, "no such pixel");
+        assert!(run < count && pixel < len && first <= pixel && pixel + last < len, "no such pixel");
         // SAFETY: `runs` has checked the first pixel that is not left out of the first run of the list's first tap, and the last one of the last run of
         // its last: this one lies between, whatever the numbers in between wrap to.
         unsafe { *self.first.wrapping_add(run * pitch as usize + pixel * step as usize) }
@@ -397,7 +417,7 @@ mod tests {
     use super::*;
 
     fn tap(pixels: u32, weight: u16) -> Tap {
-        Tap::new(pixels, weight, Clip::Nothing)
+        Tap::new(pixels, weight, Clip::NOTHING)
     }
 
     fn lists() -> TapLists {
@@ -428,18 +448,16 @@ mod tests {
     #[test]
     fn taps_are_repeated() {
         let mut lists = TapLists::default();
-        lists.extend([tap(9, 9), tap(1, 0), Tap::new(3, 1, Clip::Last)].into_iter());
+        let last = Clip::new([0, 1]);
+        lists.extend([tap(9, 9), tap(1, 0), Tap::new(3, 1, last)].into_iter());
         lists.repeat(2, 2, (10, 4));
         lists.end();
         let taps = [(9, 9), (1, 0), (3, 1), (11, 4), (13, 5), (21, 8), (23, 9)];
         assert!(lists.taps.iter().map(|tap| (tap.pixels, tap.weight)).eq(taps));
-        assert!(
-            lists
-                .taps
-                .iter()
-                .all(|tap| (tap.clip == Clip::Last) == (tap.weight % 4 == 1 && tap.weight != 9 || tap.pixels == 23))
-        );
-        assert_eq!(lists.ends[0].bounds.pixels, [(1, 22), (0, 0), (3, 24)]);
+        let clipped = |tap: &Tap| tap.weight % 4 == 1 && tap.weight != 9 || tap.pixels == 23;
+        assert!(lists.taps.iter().all(|tap| (tap.clip == last) == clipped(tap)));
+        let Bounds { first, end, left_out, .. } = lists.ends[0].bounds;
+        assert_eq!((first, end, left_out), ([1, u64::MAX, u64::MAX, u64::MAX], [22, 24, 0, 0], 1));
         assert_eq!(lists.ends[0].bounds.weight, 9);
         lists.repeat(0, 5, (1, 1));
         lists.repeat(1, 0, (1, 1));
@@ -474,47 +492,59 @@ mod tests {
         operands(2, 4, 14);
     }
 
-    /// The pixels of all taps that are not left out: two runs, 10 apart, of three pixels, 2 apart, counted from 2 elements before.
-    fn pixels(taps: &[(u32, Clip)], len: usize) -> Vec<usize> {
+    /// The pixels of all taps that are not left out: two runs, 20 apart, of five pixels, 2 apart, counted from 4 elements before.
+    fn pixels(taps: &[(u32, [usize; 2])], len: usize) -> Vec<usize> {
         let mut lists = TapLists::default();
-        lists.extend(taps.iter().map(|&(pixels, clip)| Tap::new(pixels, 0, clip)));
+        lists.extend(taps.iter().map(|&(pixels, ends)| Tap::new(pixels, 0, Clip::new(ends))));
         lists.end();
         let memory: Vec<_> = (0..len).collect();
-        let shape = Runs { count: 2, len: 3, pitch: 10, step: 2, clips: true };
+        let shape = Runs { count: 2, len: 5, pitch: 20, step: 2, clips: true };
         let of_tap = |tap: RunsOfTap<'_, usize>| {
-            let first = usize::from(tap.clip == Clip::First);
-            let last = usize::from(tap.clip == Clip::Last);
-            let runs = (0..2).map(|run| (first..3 - last).map(|pixel| tap.pixel(run, pixel)).collect::<Vec<_>>());
+            let [first, last] = tap.clip.ends();
+            let runs = (0..2).map(|run| (first..5 - last).map(|pixel| tap.pixel(run, pixel)).collect::<Vec<_>>());
             runs.collect::<Vec<_>>().concat()
         };
-        lists.runs(0, (&memory, 2), shape, (&[0], 1, 1)).flat_map(of_tap).collect()
+        lists.runs(0, (&memory, 4), shape, (&[0], 1, 1)).flat_map(of_tap).collect()
     }
 
     #[test]
     fn pixels_that_are_left_out_need_not_be_there() {
-        assert_eq!(pixels(&[(2, Clip::Nothing)], 15), [0, 2, 4, 10, 12, 14]);
-        assert_eq!(pixels(&[(0, Clip::First)], 13), [0, 2, 10, 12]);
-        assert_eq!(pixels(&[(3, Clip::Last), (0, Clip::First)], 14), [1, 3, 11, 13, 0, 2, 10, 12]);
+        assert_eq!(pixels(&[(4, [0, 0])], 29), [0, 2, 4, 6, 8, 20, 22, 24, 26, 28]);
+        assert_eq!(pixels(&[(2, [1, 0])], 27), [0, 2, 4, 6, 20, 22, 24, 26]);
+        assert_eq!(pixels(&[(0, [2, 0])], 25), [0, 2, 4, 20, 22, 24]);
+        assert_eq!(pixels(&[(8, [0, 3]), (1, [2, 2])], 27), [4, 6, 24, 26, 1, 21]);
         assert_eq!(pixels(&[], 0), []);
     }
 
     #[test]
     #[should_panic(expected = "beyond their operands")]
     fn pixels_before_the_memory_must_be_left_out() {
-        pixels(&[(0, Clip::First), (1, Clip::Nothing)], 20);
+        pixels(&[(2, [1, 0]), (1, [0, 1])], 40);
+    }
+
+    #[test]
+    #[should_panic(expected = "beyond their operands")]
+    fn more_pixels_before_the_memory_must_be_left_out() {
+        pixels(&[(0, [1, 0])], 40);
     }
 
     #[test]
     #[should_panic(expected = "beyond their operands")]
     fn pixels_behind_the_memory_must_be_left_out() {
-        pixels(&[(2, Clip::Nothing), (3, Clip::Last)], 13);
+        pixels(&[(4, [0, 0]), (9, [0, 2])], 29);
+    }
+
+    #[test]
+    #[should_panic(expected = "beyond their operands")]
+    fn a_pixel_must_be_left() {
+        pixels(&[(4, [2, 3])], 40);
     }
 
     #[test]
     #[should_panic(expected = "beyond their operands")]
     fn no_pixels_are_left_out_where_none_must_be() {
         let mut lists = TapLists::default();
-        lists.extend([Tap::new(2, 0, Clip::First)].into_iter());
+        lists.extend([Tap::new(2, 0, Clip::new([1, 0]))].into_iter());
         lists.end();
         let shape = Runs { count: 1, len: 2, pitch: 0, step: 1, clips: false };
         lists.runs(0, (&[0; 9], 0), shape, (&[0], 1, 1));
@@ -524,7 +554,7 @@ mod tests {
     #[should_panic(expected = "no such pixel")]
     fn pixels_that_are_left_out_are_not_read() {
         let mut lists = TapLists::default();
-        lists.extend([Tap::new(0, 0, Clip::First)].into_iter());
+        lists.extend([Tap::new(0, 0, Clip::new([1, 0]))].into_iter());
         lists.end();
         let shape = Runs { count: 1, len: 2, pitch: 0, step: 1, clips: true };
         lists.runs(0, (&[7], 1), shape, (&[0], 1, 1)).next().expect("a tap").pixel(0, 0);
