@@ -55,6 +55,8 @@ pub(crate) struct Layouts {
     notes: Notes,
     /// The taps of a block whose pixels are gathered, as they lie then.
     gathered: TapLists,
+    /// What will be packed next.
+    upcoming: Vec<Range<usize>>,
 }
 
 /// What is noted down on the way to a layout.
@@ -107,10 +109,18 @@ impl Layouts {
         fn of<E>(list: &Vec<E>) -> usize {
             list.capacity() * size_of::<E>()
         }
-        let Layouts { tiles, places, taps, kept, words, wanted, notes, gathered, last: _, full: _ } = self;
+        let Layouts { tiles, places, taps, kept, words, wanted, notes, gathered, upcoming, last: _, full: _ } = self;
         let Notes { sights, offsets, seen, seen_ends } = notes;
         let noted = of(sights) + of(offsets) + of(seen) + of(seen_ends);
-        of(words) + of(wanted) + of(tiles) + of(places) + taps.bytes() + of(kept) + noted + gathered.bytes()
+        of(words)
+            + of(wanted)
+            + of(tiles)
+            + of(places)
+            + taps.bytes()
+            + of(kept)
+            + noted
+            + gathered.bytes()
+            + of(upcoming)
     }
 
     /// Where the first pixel under each tap of some channels lies.
@@ -134,6 +144,10 @@ impl Layouts {
 
     pub(super) fn gathered(&self) -> &TapLists {
         &self.gathered
+    }
+
+    pub(super) fn upcoming(&self) -> &[Range<usize>] {
+        &self.upcoming
     }
 
     /// Throws away what is not kept.
@@ -226,6 +240,14 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         layouts.taps.truncate(layout.lists.start);
         self.list_taps(self.weights.blocks()[block].clone(), layouts);
         layout.lists.start
+    }
+
+    /// Lists what is packed behind a block: the next one, or the first one of the region below.
+    pub(super) fn list_upcoming(&self, block: usize, layouts: &mut Layouts) -> &[T] {
+        let (blocks, spans) = (self.weights.blocks(), &mut layouts.upcoming);
+        spans.clear();
+        let (next, below) = if block + 1 < blocks.len() { (block + 1, false) } else { (0, true) };
+        self.source.list_upcoming(blocks[next].clone(), below, spans).unwrap_or(&[])
     }
 
     /// All that a layout depends on beside the instruction set and the kind of tiles.

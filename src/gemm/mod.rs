@@ -21,7 +21,7 @@ use crate::element::Element;
 use crate::kernels::channel_tile::MultiplyChannels;
 use crate::kernels::few_pixels::{self, MultiplyFew};
 use crate::kernels::pixel_tile::{Gathering, MultiplyPixels};
-use crate::kernels::tile::{Block, CACHE_LINE, before_line};
+use crate::kernels::tile::{Block, CACHE_LINE, Upcoming, before_line};
 use crate::simd::taps::Clip;
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
@@ -78,6 +78,12 @@ pub(crate) trait Source<T: Copy> {
 
     /// Makes the given taps of all pixels, from their first channel on.
     fn pack<S: Simd<T>>(&self, simd: S, taps: Range<usize>, data: &mut [T]);
+
+    /// Adds the spans of memory that [`pack`](Source::pack) is expected to read for the given taps of these pixels, or of those `below` them, where caches near the
+    /// processor do not hold them.
+    fn list_upcoming(&self, _taps: Range<usize>, _below: bool, _spans: &mut Vec<Range<usize>>) -> Option<&[T]> {
+        None
+    }
 
     /// The first pixel of a run, behind this one, that sees other columns of taps than the one before it does, if some taps may be left out.
     fn edge_behind(&self, _pixel: usize) -> Option<usize> {
@@ -173,6 +179,11 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     }
                 };
                 let list = self.lists_of(index, &layout, layouts);
+                let upcoming = if in_place.is_none() && !self.lanes.are_pixels() {
+                    self.list_upcoming(index, layouts)
+                } else {
+                    &[]
+                };
                 if self.lanes.gathered() {
                     self.list_gathered(taps.len(), layouts);
                 }
@@ -203,7 +214,10 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     self.multiply_pixels(block, index, gathering, output);
                 } else {
                     let pixels = gathering.map_or(block.pixels, |gathering| &*gathering.to);
-                    self.multiply_channels(Block { pixels, ..block }, index, layout.most_pixels, sums, output);
+                    let pieces = self.panels.len() * (block.tiles.len() / 2);
+                    let upcoming = Upcoming::new(upcoming, layouts.upcoming(), pieces);
+                    let block = Block { pixels, ..block };
+                    self.multiply_channels(block, index, layout.most_pixels, (sums, upcoming), output);
                 }
             }
         }
@@ -256,7 +270,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         block: Block<'_, T>,
         index: usize,
         most_pixels: usize,
-        sums: &mut [T],
+        (sums, mut upcoming): (&mut [T], Upcoming<'_, T>),
         output: &mut impl Rows<T>,
     ) {
         let (runs, shape, all) = (self.source.runs(), TileShape::of::<T>(self.isa), self.weights.panels());
@@ -291,7 +305,10 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             let next = next.unwrap_or(&block.weights[..0]);
             let share = next.len().div_ceil(block.tiles.len());
             let mut multiply = |rows: &mut [&mut [T]]| {
-                T::launch(self.isa, MultiplyChannels { block, sums: &mut *sums, next, share, rows });
+                T::launch(
+                    self.isa,
+                    MultiplyChannels { block, sums: &mut *sums, next, share, upcoming: &mut upcoming, rows },
+                );
             };
             if last {
                 output.with_rows(rows.start, rows.len(), multiply);

@@ -11,7 +11,7 @@
 //! that a tap sees on padding can be left out. Their sums are kept as `[pixel][channel]` until the last block: then
 //! [`transpose`](super::transpose) turns them.
 
-use super::tile::{Block, CACHE_LINE, ask_for, before_lines};
+use super::tile::{Block, CACHE_LINE, Upcoming, ask_for, before_lines};
 use super::transpose::transpose;
 use crate::simd::taps::{Clip, Runs};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
@@ -24,6 +24,8 @@ pub(crate) struct MultiplyChannels<'a, 's, 'r, T> {
     /// The weights that come next are brought into the second-level cache meanwhile, so many for each tile.
     pub(crate) next: &'a [T],
     pub(crate) share: usize,
+    /// And what is packed next.
+    pub(crate) upcoming: &'s mut Upcoming<'a, T>,
     /// In the last block: where the sums go at last, one row for each channel of the panel. Else none.
     pub(crate) rows: &'s mut [&'r mut [T]],
 }
@@ -133,15 +135,21 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
     fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(self, simd: S) {
         // Turning what is ready while the next tile is under way costs less than turning all at the end.
         let (mut turned, run) = (0, self.block.run as usize);
+        let (mut weights, each) = (0, if self.upcoming.is_empty() { 1 } else { 2 });
         let skew = if self.block.far { before_lines(self.rows).unwrap_or(0) } else { 0 };
         for index in 0..self.block.tiles.len() {
+            // The odd ones ask for what is packed next, if there is any.
+            let next = if index % 2 == 1 { self.upcoming.next() } else { None };
+            let next = next.unwrap_or_else(|| {
+                let next = &self.next[(weights * self.share).min(self.next.len())..];
+                weights += each;
+                &next[..(each * self.share).min(next.len())]
+            });
             macro_rules! by_size {
                 ($($runs:literal x $($len:literal)*),*) => {
                     match (self.block.tiles[index].runs, self.block.tiles[index].len) {
                         $($(($runs, $len) if const { S::CHANNEL_TILES && is_tile(S::REGISTERS, V, STEP, $runs, $len) } => {
                             let (block, sums) = (&self.block, &mut *self.sums);
-                            let next = &self.next[(index * self.share).min(self.next.len())..];
-                            let next = &next[..self.share.min(next.len())];
                             simd.call(OneTile::<T, { $runs * $len }, $len, V, STEP> { block, index, next, sums });
                         })*)*
                         size => unreachable!("no tile of runs and pixels {size:?}"),
@@ -281,8 +289,9 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                 seldom();
                 let [first, last] = tap.clip.ends();
                 assert!(first <= Clip::MOST && last <= Clip::MOST, "or more pixels are to be looked at");
+                let is_seen = |pixel: usize| first <= pixel && pixel + last < P;
                 unroll!(PIXEL < P, {
-                    if first <= PIXEL && PIXEL + last < P {
+                    if is_seen(PIXEL) {
                         unroll!(RUN < (N / P), at most 4, {
                             add!(RUN, PIXEL);
                         });

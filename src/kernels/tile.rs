@@ -1,5 +1,7 @@
 //! What the two register tiles of the matrix product share.
 
+use core::ops::Range;
+
 use crate::simd::taps::{Operands, Runs, RunsOfTaps, TapLists};
 use crate::simd::{Arithmetic, Simd, unroll};
 
@@ -68,6 +70,45 @@ pub(super) fn ask_for<T: Copy, S: Simd<T>>(
 /// Taps up to which tiles of single channels wait for memory, if caches do not hold input and output: then what they write is to be asked for, too. Measured with
 /// `cargo bench --bench layers` on images of 112 to 1024 columns: 1.2 to 1.7 times as fast with 3x3 taps, and 0.95 with 5x5.
 pub(super) const FEW_TAPS: usize = 9;
+
+/// What is read next, piece by piece.
+#[derive(Clone, Debug)]
+pub(crate) struct Upcoming<'a, T> {
+    memory: &'a [T],
+    spans: core::slice::Iter<'a, Range<usize>>,
+    /// What is left of a span.
+    span: Range<usize>,
+    /// Elements of a piece at most.
+    piece: usize,
+}
+
+impl<'a, T> Upcoming<'a, T> {
+    /// Some spans of memory in so many pieces, or a few more where spans end.
+    pub(crate) fn new(memory: &'a [T], spans: &'a [Range<usize>], pieces: usize) -> Self {
+        let all: usize = spans.iter().map(ExactSizeIterator::len).sum();
+        let piece = all.div_ceil(pieces.max(1)).next_multiple_of(CACHE_LINE / size_of::<T>());
+        Upcoming { memory, spans: spans.iter(), span: 0..0, piece }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.spans.len() == 0 && self.span.is_empty()
+    }
+}
+
+impl<'a, T> Iterator for Upcoming<'a, T> {
+    type Item = &'a [T];
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a [T]> {
+        if self.span.is_empty() {
+            self.span = self.spans.next()?.clone();
+        }
+        let end = self.span.end.min(self.span.start + self.piece);
+        let piece = &self.memory[self.span.start..end];
+        self.span.start = end;
+        Some(piece)
+    }
+}
 
 /// Pixels that are computed at a time: as many neighbours in each of one or more runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
