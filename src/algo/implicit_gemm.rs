@@ -120,7 +120,8 @@ impl<'a, T: Element> Product<'a, T> {
     }
 
     fn sums_len(&self, channels: usize, pixels: usize) -> usize {
-        TileShape::of::<T>(self.weights.isa).sums_len(self.lanes, channels, pixels)
+        let shape = TileShape::of::<T>(self.weights.isa);
+        shape.sums_len(self.lanes, channels, pixels) + shape.partial_len(self.lanes, pixels)
     }
 
     /// Computes a region, group by group, from the `source` of a group's pixels.

@@ -280,6 +280,11 @@ impl TileShape {
         if lanes.are_pixels() { 0 } else { self.padded(channels) * pixels + self.lanes * self.panel }
     }
 
+    /// And what the sums of a part of a block take, of a panel.
+    pub(crate) fn partial_len(self, lanes: Lanes, pixels: usize) -> usize {
+        if lanes == Lanes::Channels { self.panel * pixels } else { 0 }
+    }
+
     /// Elements from one tile of gathered pixels to the next, for so many output channels and pixels in all.
     pub(crate) fn gathered_tile(self, lanes: Lanes, channels: usize, pixels: usize, taps: usize) -> usize {
         let (_, most) = self.tile_of_runs(lanes, channels, pixels, 1);

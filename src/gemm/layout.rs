@@ -10,7 +10,8 @@ use super::{Gemm, Lanes, Runs, Source};
 use crate::element::Element;
 use crate::kernels::gather::Gather;
 use crate::kernels::pixel_tile::Gathering;
-use crate::kernels::tile::{Block, Tile};
+use crate::kernels::tile::{Block, CACHE_LINE, Tile};
+use crate::parts::even_part;
 use crate::simd::Isa;
 use crate::simd::taps::{Clip, Tap, TapLists};
 
@@ -33,6 +34,10 @@ const MOST_APART: usize = 16;
 
 /// Vectors of a run, with pixels as lanes, from which on one more for the sake of whole cache lines is worth it.
 const MANY_VECTORS: usize = 16;
+
+/// Bytes of weights and pixels of a block up to which tiles go through it as a whole: somewhat more than a first-level cache holds. Measured with `cargo bench --bench layers` on
+/// Emerald Rapids: 7x1 and 1x1 at 17x17 take 57 and 61 KiB, and are 1.03 to 1.05 times as fast in two parts; 3x3 takes 43 to 50 KiB, and would be 0.98 times as fast.
+const WHOLE_BLOCK: usize = 54 << 10;
 
 /// Tiles, taps and places that are kept in all: small layers take some hundreds. What is kept is read again from the second-level cache at worst.
 const MOST_KEPT: usize = 16 << 10;
@@ -88,9 +93,11 @@ pub(super) struct Layout {
     tiles: Range<usize>,
     /// Where the pixels to gather lie, if not one behind the other.
     places: Range<usize>,
-    /// The lists of taps that are there, those of all blocks if it is kept; and how many a block has: one for each of what tiles see.
+    /// The lists of taps that are there, those of all blocks if it is kept; into how many parts each block falls, and how many lists a part has: one for each of what
+    /// tiles see.
     lists: Range<usize>,
-    of_block: usize,
+    pub(super) parts: usize,
+    pub(super) of_part: usize,
     kept: bool,
     /// Pixels of the largest tile.
     pub(super) most_pixels: usize,
@@ -203,22 +210,24 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             self.lay_tiles(runs, shape, before_line, layouts);
         }
         self.list_channel(&mut layouts.notes);
+        let tiles = tiles..layouts.tiles.len();
+        let parts = self.parts(&layouts.tiles[tiles.clone()], &layouts.notes.offsets);
         let channels = self.weights.taps().div_ceil(self.source.channel_taps());
         let kept = layouts.size() + channels * layouts.notes.seen.len() <= MOST_KEPT;
         if kept {
             for block in self.weights.blocks() {
-                self.list_taps(block.clone(), layouts);
+                self.list_block(block, parts, layouts);
             }
         }
         layouts.words.extend_from_slice(&layouts.wanted);
-        let tiles = tiles..layouts.tiles.len();
         let layout = Layout {
             isa: self.isa,
             lanes: self.lanes,
             words: words..layouts.words.len(),
             places: places..layouts.places.len(),
             lists: lists..layouts.taps.lists(),
-            of_block: layouts.notes.sights.len(),
+            parts,
+            of_part: layouts.notes.sights.len(),
             most_pixels: layouts.tiles[tiles.clone()].iter().map(Tile::pixels).max().unwrap_or(0),
             tiles,
             kept,
@@ -235,11 +244,28 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// The number of a block's first list of taps, once it is there.
     pub(super) fn lists_of(&self, block: usize, layout: &Layout, layouts: &mut Layouts) -> usize {
         if layout.kept {
-            return layout.lists.start + block * layout.of_block;
+            return layout.lists.start + block * layout.parts * layout.of_part;
         }
         layouts.taps.truncate(layout.lists.start);
-        self.list_taps(self.weights.blocks()[block].clone(), layouts);
+        self.list_block(&self.weights.blocks()[block], layout.parts, layouts);
         layout.lists.start
+    }
+
+    /// Into how many parts blocks fall: into two, if their weights of a panel and the cache lines of a tile's pixels would be far more than a first-level cache holds.
+    fn parts(&self, tiles: &[Tile], offsets: &[u32]) -> usize {
+        let (shape, line) = (TileShape::of::<T>(self.isa), CACHE_LINE / size_of::<T>());
+        let step = self.source.runs().step;
+        let lines = |tile: &Tile| usize::from(tile.runs) * (usize::from(tile.len) * step + line - 1);
+        let of_tile = tiles.iter().map(lines).max().unwrap_or(0);
+        let most = tiles.iter().map(Tile::pixels).max().unwrap_or(1);
+        // Neighbouring taps may share lines.
+        let apart = 1 + offsets.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) as usize >= line).count();
+        let of_tap = shape.panel_vectors() * shape.lanes + of_tile * apart / offsets.len();
+        let bytes = self.weights.most_taps() * of_tap * size_of::<T>();
+        // Few pixels bring few cache lines.
+        let one =
+            !shape.many_registers() || self.lanes != Lanes::Channels || shape.panels_together(self.lanes, most) > 1;
+        if !one && bytes > WHOLE_BLOCK { 2 } else { 1 }
     }
 
     /// Lists what is packed behind a block: the next one, or the first one of the region below.
@@ -452,25 +478,33 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         }
     }
 
-    /// Lists the taps of a block, for each sight.
-    fn list_taps(&self, block: Range<usize>, layouts: &mut Layouts) {
+    /// Lists the taps of a block, for each sight of each of its parts.
+    fn list_block(&self, block: &Range<usize>, parts: usize, layouts: &mut Layouts) {
+        for part in 0..parts {
+            let part = even_part(block.len(), parts, part);
+            self.list_taps(block.start, block.start + part.start..block.start + part.end, layouts);
+        }
+    }
+
+    /// Lists some taps of a block that begins at the given one, for each sight.
+    fn list_taps(&self, first_tap: usize, part: Range<usize>, layouts: &mut Layouts) {
         let Layouts { taps, notes: Notes { offsets, seen, seen_ends, .. }, .. } = layouts;
         let (len, distance) = (offsets.len(), self.source.distance() as u32);
-        let first_channel = block.start / len;
-        // Channels of which the block has all taps.
-        let whole = block.start.div_ceil(len)..block.end / len;
+        let first_channel = first_tap / len;
+        // Channels of which the part has all taps.
+        let whole = part.start.div_ceil(len)..part.end / len;
         let mut start = 0;
         for &end in seen_ends.iter() {
             let seen = &seen[start..end];
             start = end;
-            let mut channel = first_channel;
-            while channel * len < block.end {
-                // The channel's first tap, from the block's first on: it may be before that.
+            let mut channel = part.start / len;
+            while channel * len < part.end {
+                // The channel's first tap, and where its pixels lie.
                 let (first, at) = (channel * len, (channel - first_channel) as u32 * distance);
                 let within = |tap: usize| seen.partition_point(|seen| first + seen.number < tap);
-                let seen = if whole.contains(&channel) { seen } else { &seen[within(block.start)..within(block.end)] };
+                let seen = if whole.contains(&channel) { seen } else { &seen[within(part.start)..within(part.end)] };
                 taps.extend(seen.iter().map(|seen| {
-                    let number = first + seen.number - block.start;
+                    let number = first + seen.number - first_tap;
                     Tap::new(seen.offset + at, number as u16, seen.clip)
                 }));
                 channel += 1;

@@ -18,10 +18,11 @@ mod weights;
 use core::ops::Range;
 
 use crate::element::Element;
-use crate::kernels::channel_tile::MultiplyChannels;
+use crate::kernels::channel_tile::{MultiplyChannels, Part};
 use crate::kernels::few_pixels::{self, MultiplyFew};
 use crate::kernels::pixel_tile::{Gathering, MultiplyPixels};
 use crate::kernels::tile::{Block, CACHE_LINE, Upcoming, before_line};
+use crate::parts::even_part;
 use crate::simd::taps::Clip;
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
@@ -135,7 +136,7 @@ pub(crate) struct Memory<'a, T> {
     pub(crate) packed: &'a mut [T],
     /// For gathered pixels.
     pub(crate) gathered: &'a mut [T],
-    /// With channels as lanes an element for each pixel and channel, in whole vectors.
+    /// With channels as lanes an element for each pixel and channel, in whole vectors, and at last those of a panel once more.
     pub(crate) sums: &'a mut [T],
     pub(crate) layouts: &'a mut Layouts,
 }
@@ -217,7 +218,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     let pieces = self.panels.len() * (block.tiles.len() / 2);
                     let upcoming = Upcoming::new(upcoming, layouts.upcoming(), pieces);
                     let block = Block { pixels, ..block };
-                    self.multiply_channels(block, index, layout.most_pixels, (sums, upcoming), output);
+                    self.multiply_channels(block, index, &layout, (sums, upcoming), output);
                 }
             }
         }
@@ -269,13 +270,14 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         &self,
         block: Block<'_, T>,
         index: usize,
-        most_pixels: usize,
+        layout: &Layout,
         (sums, mut upcoming): (&mut [T], Upcoming<'_, T>),
         output: &mut impl Rows<T>,
     ) {
         let (runs, shape, all) = (self.source.runs(), TileShape::of::<T>(self.isa), self.weights.panels());
         let (pixels, last) = (runs.count * runs.len, index + 1 == self.weights.blocks().len());
-        let most = shape.panels_together(self.lanes, most_pixels);
+        let most = shape.panels_together(self.lanes, layout.most_pixels);
+        let (sums, partial) = sums.split_at_mut(sums.len() - shape.partial_len(self.lanes, pixels));
         let mut panel = self.panels.start;
         if most > 1 {
             // All whole panels in one call: where memory is the limit, each takes a tenth of the time of a few panels.
@@ -303,17 +305,21 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             let sums = &mut sums[shape.padded(rows.start) * pixels..];
             let next = self.weights.panel_after(self.group, index, panel, &self.panels);
             let next = next.unwrap_or(&block.weights[..0]);
-            let share = next.len().div_ceil(block.tiles.len());
-            let mut multiply = |rows: &mut [&mut [T]]| {
-                T::launch(
-                    self.isa,
-                    MultiplyChannels { block, sums: &mut *sums, next, share, upcoming: &mut upcoming, rows },
-                );
-            };
-            if last {
-                output.with_rows(rows.start, rows.len(), multiply);
-            } else {
-                multiply(&mut []);
+            for part in 0..layout.parts {
+                let block = Block { first_list: block.first_list + part * layout.of_part, ..block };
+                let (sums, partial) = (&mut *sums, &mut *partial);
+                let next = &next[even_part(next.len(), layout.parts, part)];
+                let share = next.len().div_ceil(block.tiles.len());
+                let part = Part { first: part == 0, last: part + 1 == layout.parts };
+                let upcoming = &mut upcoming;
+                let mut multiply = |rows: &mut [&mut [T]]| {
+                    T::launch(self.isa, MultiplyChannels { block, sums, partial, part, next, share, upcoming, rows });
+                };
+                if last && part.last {
+                    output.with_rows(rows.start, rows.len(), multiply);
+                } else {
+                    multiply(&mut []);
+                }
             }
         }
     }

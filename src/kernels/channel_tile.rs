@@ -21,6 +21,9 @@ pub(crate) struct MultiplyChannels<'a, 's, 'r, T> {
     pub(crate) block: Block<'a, T>,
     /// `[pixel][channel]`, a pixel's channels in whole vectors.
     pub(crate) sums: &'s mut [T],
+    /// Likewise what of a block's taps has been summed up before, if these are not its first ones, and is to be summed up further, if they are not its last ones.
+    pub(crate) partial: &'s mut [T],
+    pub(crate) part: Part,
     /// The weights that come next are brought into the second-level cache meanwhile, so many for each tile.
     pub(crate) next: &'a [T],
     pub(crate) share: usize,
@@ -28,6 +31,13 @@ pub(crate) struct MultiplyChannels<'a, 's, 'r, T> {
     pub(crate) upcoming: &'s mut Upcoming<'a, T>,
     /// In the last block: where the sums go at last, one row for each channel of the panel. Else none.
     pub(crate) rows: &'s mut [&'r mut [T]],
+}
+
+/// Which of a block's taps they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) first: bool,
+    pub(crate) last: bool,
 }
 
 /// Most pixels of a tile that has so many vectors of channels. With one vector the compiler loads some pixels ahead, and spills sums where it has not two
@@ -149,8 +159,8 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                 ($($runs:literal x $($len:literal)*),*) => {
                     match (self.block.tiles[index].runs, self.block.tiles[index].len) {
                         $($(($runs, $len) if const { S::CHANNEL_TILES && is_tile(S::REGISTERS, V, STEP, $runs, $len) } => {
-                            let (block, sums) = (&self.block, &mut *self.sums);
-                            simd.call(OneTile::<T, { $runs * $len }, $len, V, STEP> { block, index, next, sums });
+                            let (block, sums, partial) = (&self.block, &mut *self.sums, &mut *self.partial);
+                            simd.call(OneTile::<T, { $runs * $len }, $len, V, STEP> { block, index, next, sums, partial, part: self.part });
                         })*)*
                         size => unreachable!("no tile of runs and pixels {size:?}"),
                     }
@@ -192,6 +202,8 @@ struct OneTile<'a, 's, T, const N: usize, const P: usize, const V: usize, const 
     /// What to ask for meanwhile.
     next: &'a [T],
     sums: &'s mut [T],
+    partial: &'s mut [T],
+    part: Part,
 }
 
 impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize> Kernel<T>
@@ -204,13 +216,32 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let tile = &self.block.tiles[self.index];
         let sums = self.multiply(simd);
         let width = V * S::LANES;
+        let to = if self.part.last { self.sums } else { self.partial };
         unroll!(RUN < (N / P), at most 4, {
             let first = tile.pixel as usize + RUN * self.block.run as usize;
-            let places = &mut self.sums[first * width..][..P * width];
+            let places = &mut to[first * width..][..P * width];
             let sums = sums[RUN * P..].first_chunk().expect("as many pixels");
-            add_run::<T, S, P, V>(simd, sums, self.block.bias, places);
+            if self.part.last {
+                add_run::<T, S, P, V>(simd, sums, self.block.bias, places);
+            } else {
+                store_run::<T, S, P, V>(simd, sums, places);
+            }
         });
     }
+}
+
+/// Leaves the sums of a run as they are.
+#[inline(always)]
+fn store_run<T: Arithmetic, S: Simd<T>, const P: usize, const V: usize>(
+    simd: S,
+    sums: &[[S::Vector; V]; P],
+    places: &mut [T],
+) {
+    unroll!(PIXEL < P, {
+        unroll!(VECTOR < V, at most 2, {
+            simd.store(sums[PIXEL][VECTOR], &mut places[(PIXEL * V + VECTOR) * S::LANES..]);
+        });
+    });
 }
 
 /// Adds the sums of a run to the bias, or to what is there.
@@ -253,6 +284,17 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let operands = block.runs(tile, runs, V * S::LANES);
         let (mut at, each) = ask_before(simd, self.next, operands.len(), asks_by_tap(S::REGISTERS) && V > 1);
         let mut sums = [[simd.splat(T::ZERO); V]; N];
+        if !self.part.first {
+            unroll!(RUN < (N / P), at most 4, {
+                let (first, width) = (tile.pixel as usize + RUN * block.run as usize, V * S::LANES);
+                let places = &self.partial[first * width..][..P * width];
+                unroll!(PIXEL < P, {
+                    unroll!(VECTOR < V, at most 2, {
+                        sums[RUN * P + PIXEL][VECTOR] = simd.load(&places[(PIXEL * V + VECTOR) * S::LANES..]);
+                    });
+                });
+            });
+        }
         // Their last pixels: those before are mostly in the same cache line, or in the one that the tile before has asked for.
         let (ahead, next_tile) = (block.ahead + (P - 1) * pixel_step, (2 * P - 1) * pixel_step);
         for tap in operands {

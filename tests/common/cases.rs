@@ -62,6 +62,8 @@ pub(crate) fn convolutions() -> Vec<Case> {
         ("and four at the left", conv(19, 40, [1, 9]).padding([0, 4, 0, 3]), [1, 7, 17]),
         ("three and one, dilated", conv(21, 33, [3, 4]).dilation([1, 2]).padding([1, 3, 1, 1]), [1, 6, 20]),
         ("strides across an image of one column", conv(20, 40, [1, 3]).stride([1, 2]).padding([0, 5]), [1, 9, 1]),
+        ("blocks in two parts", conv(70, 44, [7, 1]).padding([3, 0]), [2, 9, 17]),
+        ("and of one row in place", conv(390, 51, 1).stride([1, 2]), [1, 3, 40]),
         ("groups in place", conv(64, 64, 3).padding(1).stride(2).groups(4), [2, 14, 14]),
         ("three pixels of a column", conv(270, 144, 1), [1, 3, 1]),
         ("every tap on padding but some", conv(40, 136, 3).padding(1), [2, 2, 2]),
