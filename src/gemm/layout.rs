@@ -268,10 +268,11 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         if !one && bytes > WHOLE_BLOCK { 2 } else { 1 }
     }
 
-    /// Lists what is packed behind a block: the next one, or the first one of the region below.
-    pub(super) fn list_upcoming(&self, block: usize, layouts: &mut Layouts) -> &[T] {
+    /// Lists what is packed behind a block, if any is: the next one, or the first one of the region below. The list is of the memory that it returns.
+    pub(super) fn list_upcoming(&self, block: Option<usize>, layouts: &mut Layouts) -> &[T] {
         let (blocks, spans) = (self.weights.blocks(), &mut layouts.upcoming);
         spans.clear();
+        let Some(block) = block else { return &[] };
         let (next, below) = if block + 1 < blocks.len() { (block + 1, false) } else { (0, true) };
         self.source.list_upcoming(blocks[next].clone(), below, spans).unwrap_or(&[])
     }

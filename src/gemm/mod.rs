@@ -180,11 +180,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     }
                 };
                 let list = self.lists_of(index, &layout, layouts);
-                let upcoming = if in_place.is_none() && !self.lanes.are_pixels() {
-                    self.list_upcoming(index, layouts)
-                } else {
-                    &[]
-                };
+                let packs = in_place.is_none() && !self.lanes.are_pixels();
+                let upcoming = self.list_upcoming(packs.then_some(index), layouts);
                 if self.lanes.gathered() {
                     self.list_gathered(taps.len(), layouts);
                 }
