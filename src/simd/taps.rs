@@ -12,13 +12,18 @@ pub(crate) struct Clip(u16);
 impl Clip {
     /// None.
     pub(crate) const NOTHING: Clip = Clip(0);
+    /// The first, and the last.
+    pub(crate) const FIRST: Clip = Clip::new([1, 0]);
+    pub(crate) const LAST: Clip = Clip::new([0, 1]);
     /// At each end it is so many at most.
     pub(crate) const MOST: usize = 3;
 
     /// As many as may be of the first and of the last ones.
-    pub(crate) fn new(ends: [usize; 2]) -> Self {
-        let [first, last] = ends.map(|pixels| pixels.min(Clip::MOST) as u16);
-        Clip(first | last << 8)
+    pub(crate) const fn new([first, last]: [usize; 2]) -> Self {
+        const fn fitting(pixels: usize) -> u16 {
+            if pixels < Clip::MOST { pixels as u16 } else { Clip::MOST as u16 }
+        }
+        Clip(fitting(first) | fitting(last) << 8)
     }
 
     /// How many of the first and of the last ones.
