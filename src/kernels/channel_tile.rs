@@ -11,9 +11,9 @@
 //! that a tap sees on padding can be left out. Their sums are kept as `[pixel][channel]` until the last block: then
 //! [`transpose`](super::transpose) turns them.
 
-use super::tile::{Block, CACHE_LINE, Upcoming, ask_for, before_lines};
+use super::tile::{Block, CACHE_LINE, Upcoming, ask_for, before_lines, multiply_add};
 use super::transpose::transpose;
-use crate::simd::taps::{Clip, Runs};
+use crate::simd::taps::{Clip, Runs, RunsOfTap};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times the pixels of a block.
@@ -132,9 +132,9 @@ impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, T> {
             (1, 1) => self.run_tiles::<S, 1, 1>(simd),
             (1, 2) => self.run_tiles::<S, 1, 2>(simd),
             (1, _) => self.run_tiles::<S, 1, ANY_STEP>(simd),
-            (2, 1) if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2, 1>(simd),
-            (2, 2) if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2, 2>(simd),
-            (2, _) if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2, ANY_STEP>(simd),
+            (2, 1) if const { S::PANEL_VECTORS >= 2 } => self.run_tiles::<S, 2, 1>(simd),
+            (2, 2) if const { S::PANEL_VECTORS >= 2 } => self.run_tiles::<S, 2, 2>(simd),
+            (2, _) if const { S::PANEL_VECTORS >= 2 } => self.run_tiles::<S, 2, ANY_STEP>(simd),
             (vectors, _) => unreachable!("no tile of {vectors} vectors"),
         }
     }
@@ -230,6 +230,18 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
     }
 }
 
+/// Takes the sums of a run as they are.
+#[inline(always)]
+fn load_run<T: Arithmetic, S: Simd<T>, const P: usize, const V: usize>(
+    simd: S,
+    places: &[T],
+    sums: &mut [[S::Vector; V]; P],
+) {
+    unroll!(PIXEL < P, {
+        sums[PIXEL] = vectors(simd, &places[PIXEL * V * S::LANES..]);
+    });
+}
+
 /// Leaves the sums of a run as they are.
 #[inline(always)]
 fn store_run<T: Arithmetic, S: Simd<T>, const P: usize, const V: usize>(
@@ -288,11 +300,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
             unroll!(RUN < (N / P), at most 4, {
                 let (first, width) = (tile.pixel as usize + RUN * block.run as usize, V * S::LANES);
                 let places = &self.partial[first * width..][..P * width];
-                unroll!(PIXEL < P, {
-                    unroll!(VECTOR < V, at most 2, {
-                        sums[RUN * P + PIXEL][VECTOR] = simd.load(&places[(PIXEL * V + VECTOR) * S::LANES..]);
-                    });
-                });
+                load_run::<T, S, P, V>(simd, places, sums[RUN * P..].first_chunk_mut().expect("as many pixels"));
             });
         }
         // Their last pixels: those before are mostly in the same cache line, or in the one that the tile before has asked for.
@@ -307,63 +315,73 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                     at += each;
                 }
             }
-            let mut w = [simd.splat(T::ZERO); V];
-            unroll!(VECTOR < V, at most 2, {
-                w[VECTOR] = simd.load(&tap.weights[VECTOR * S::LANES..]);
-            });
-            // Checks that it does not foresee keep the compiler from loading all pixels of a tap before it uses them: they would take registers too.
-            let (mut runs, checked) = ([tap.memory; 4], STEP == ANY_STEP && !S::CLIPS);
-            unroll!(RUN < (N / P), at most 4, {
-                if checked {
-                    runs[RUN] = tap.run(RUN);
-                }
-            });
-            macro_rules! add {
-                ($run:expr, $pixel:expr) => {
-                    let x = if checked { runs[$run][$pixel * pixel_step] } else { tap.pixel($run, $pixel) };
-                    let x = simd.splat(x);
-                    unroll!(VECTOR < V, at most 2, {
-                        sums[$run * P + $pixel][VECTOR] = simd.fma(x, w[VECTOR], sums[$run * P + $pixel][VECTOR]);
-                    });
-                };
-            }
             if S::CLIPS && P > 1 && tap.clip != Clip::NOTHING {
                 seldom();
                 // One, as ever with three columns of taps: small tiles have no time to ask for each pixel.
-                if tap.clip == Clip::FIRST {
-                    unroll!(PIXEL < N, at most 28, {
-                        if !PIXEL.is_multiple_of(P) {
-                            add!(PIXEL / P, PIXEL % P);
-                        }
-                    });
-                    continue;
+                match tap.clip {
+                    Clip::FIRST => self.add_tap::<S, 1, 0>(simd, &tap, &mut sums),
+                    Clip::LAST => self.add_tap::<S, 0, 1>(simd, &tap, &mut sums),
+                    _ => self.add_seen(simd, &tap, &mut sums),
                 }
-                if tap.clip == Clip::LAST {
-                    unroll!(PIXEL < N, at most 28, {
-                        if PIXEL % P != P - 1 {
-                            add!(PIXEL / P, PIXEL % P);
-                        }
-                    });
-                    continue;
-                }
-                let [first, last] = tap.clip.ends();
-                assert!(first <= Clip::MOST && last <= Clip::MOST, "or more pixels are to be looked at");
-                let is_seen = |pixel: usize| first <= pixel && pixel + last < P;
-                unroll!(PIXEL < P, {
-                    if is_seen(PIXEL) {
-                        unroll!(RUN < (N / P), at most 4, {
-                            add!(RUN, PIXEL);
-                        });
-                    }
-                });
                 continue;
             }
-            unroll!(PIXEL < N, at most 28, {
-                add!(PIXEL / P, PIXEL % P);
-            });
+            self.add_tap::<S, 0, 0>(simd, &tap, &mut sums);
         }
         sums
     }
+
+    /// Adds a tap's products, but for so many of the first and of the last pixels of each run. A function of its own, as the next ones, since compilers take long
+    /// over loops that are written out within others.
+    #[inline(always)]
+    fn add_tap<S: Simd<T>, const FIRST: usize, const LAST: usize>(
+        &self,
+        simd: S,
+        tap: &RunsOfTap<'_, T>,
+        sums: &mut [[S::Vector; V]; N],
+    ) {
+        let w = vectors(simd, tap.weights);
+        // Checks that it does not foresee keep the compiler from loading all pixels of a tap before it uses them: they would take registers too.
+        let (mut runs, checked) = ([tap.memory; 4], STEP == ANY_STEP && !S::CLIPS);
+        if checked {
+            unroll!(RUN < (N / P), at most 4, {
+                runs[RUN] = tap.run(RUN);
+            });
+        }
+        unroll!(PIXEL < N, at most 28, {
+            let (run, pixel) = (PIXEL / P, PIXEL % P);
+            if pixel >= FIRST && pixel + LAST < P {
+                let x = if checked { runs[run][pixel * self.block.step as usize] } else { tap.pixel(run, pixel) };
+                multiply_add(simd, &w, simd.splat(x), &mut sums[PIXEL]);
+            }
+        });
+    }
+
+    /// The same for as many pixels as the tap says.
+    #[inline(always)]
+    fn add_seen<S: Simd<T>>(&self, simd: S, tap: &RunsOfTap<'_, T>, sums: &mut [[S::Vector; V]; N]) {
+        let w = vectors(simd, tap.weights);
+        let [first, last] = tap.clip.ends();
+        assert!(first <= Clip::MOST && last <= Clip::MOST, "or more pixels are to be looked at");
+        let is_seen = |pixel: usize| first <= pixel && pixel + last < P;
+        unroll!(PIXEL < P, {
+            if is_seen(PIXEL) {
+                unroll!(RUN < (N / P), at most 4, {
+                    let x = simd.splat(tap.pixel(RUN, PIXEL));
+                    multiply_add(simd, &w, x, &mut sums[RUN * P + PIXEL]);
+                });
+            }
+        });
+    }
+}
+
+/// The first elements of some memory, a vector after the other.
+#[inline(always)]
+fn vectors<T: Arithmetic, S: Simd<T>, const V: usize>(simd: S, memory: &[T]) -> [S::Vector; V] {
+    let mut vectors = [simd.splat(T::ZERO); V];
+    unroll!(VECTOR < V, at most 2, {
+        vectors[VECTOR] = simd.load(&memory[VECTOR * S::LANES..]);
+    });
+    vectors
 }
 
 /// Says that what it is called in runs seldom, which keeps compilers from laying it out where the rest would jump over it: a jump more for each tap takes

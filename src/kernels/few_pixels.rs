@@ -50,8 +50,8 @@ impl<T: Arithmetic> Kernel<T> for MultiplyFew<'_, '_, T> {
             unreachable!("not chosen where there are none");
         }
         match (self.block.rows as usize) / S::LANES {
-            1 if S::PANEL_VECTORS == 1 => self.run_tiles::<S, 1>(simd),
-            2 if S::PANEL_VECTORS == 2 => self.run_tiles::<S, 2>(simd),
+            1 if const { S::PANEL_VECTORS == 1 } => self.run_tiles::<S, 1>(simd),
+            2 if const { S::PANEL_VECTORS == 2 } => self.run_tiles::<S, 2>(simd),
             vectors => unreachable!("no tile of {vectors} vectors"),
         }
     }

@@ -13,7 +13,7 @@
 
 use core::ops::Range;
 
-use super::tile::{self, FEW_TAPS, ask_for, limit};
+use super::tile::{self, FEW_TAPS, ask_for, limit, multiply_add};
 use crate::simd::rows::Rows;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -64,7 +64,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> 
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
-        if S::HALVES && self.size[1] <= S::LANES / 2 {
+        if const { S::HALVES } && self.size[1] <= S::LANES / 2 {
             self.run_pairs(simd);
         } else {
             self.run_planes(simd);
@@ -397,9 +397,7 @@ impl<
             // A branch for each row: without one the compiler loads all pixels before it uses any, more than there are registers.
             if let (Some(pixels), Some(others)) = (rows[0].row(INPUT), rows[1].row(INPUT)) {
                 let x = self.pixels(simd, pixels, others);
-                unroll!(COLUMN < WIDTH, at most 8, {
-                    self.add_column::<S, INPUT, COLUMN>(simd, x[COLUMN], &masks[COLUMN], &taps, &mut sums);
-                });
+                self.add_row::<S, INPUT>(simd, x, &masks, &taps, &mut sums);
             }
         });
         let bias = if C == 1 { simd.splat(one.bias) } else { simd.splat_halves(one.bias, other.bias) };
@@ -446,32 +444,46 @@ impl<
         x
     }
 
-    /// Adds the products of what a column of taps sees of a row of input.
+    /// Adds the products of what the taps of each column see of a row of input.
     #[inline(always)]
-    fn add_column<S: Simd<T>, const INPUT: usize, const COLUMN: usize>(
+    fn add_row<S: Simd<T>, const INPUT: usize>(
         &self,
         simd: S,
-        mut x: [S::Vector; V],
-        masks: &[S::Mask; V],
+        x: [[S::Vector; V]; WIDTH],
+        masks: &[[S::Mask; V]; WIDTH],
         taps: &[[S::Vector; WIDTH]; HEIGHT],
         sums: &mut [[S::Vector; V]; R],
     ) {
-        unroll!(VECTOR < V, at most 2, {
+        unroll!(COLUMN < WIDTH, at most 8, {
+            let mut x = x[COLUMN];
             if MASKED {
-                x[VECTOR] = simd.keep(x[VECTOR], masks[VECTOR]);
+                unroll!(VECTOR < V, at most 2, {
+                    x[VECTOR] = simd.keep(x[VECTOR], masks[COLUMN][VECTOR]);
+                });
             }
+            self.add_column::<S, INPUT>(simd, COLUMN, x, taps, sums);
         });
+    }
+
+    /// Adds those of one column.
+    #[inline(always)]
+    fn add_column<S: Simd<T>, const INPUT: usize>(
+        &self,
+        simd: S,
+        column: usize,
+        x: [S::Vector; V],
+        taps: &[[S::Vector; WIDTH]; HEIGHT],
+        sums: &mut [[S::Vector; V]; R],
+    ) {
         unroll!(ROW < R, at most 8, {
             if Sees::<ROW, STEP, HEIGHT, INPUT>::HOLDS {
                 // Without registers for all taps they are read at each use.
                 let tap = if S::REGISTERS <= 16 || (C == 1 && HEIGHT * WIDTH > S::REGISTERS) {
-                    simd.splat(self.planes.channels[0].weights[INPUT - ROW * STEP][COLUMN])
+                    simd.splat(self.planes.channels[0].weights[INPUT - ROW * STEP][column])
                 } else {
-                    taps[INPUT - ROW * STEP][COLUMN]
+                    taps[INPUT - ROW * STEP][column]
                 };
-                unroll!(VECTOR < V, at most 2, {
-                    sums[ROW][VECTOR] = simd.fma(x[VECTOR], tap, sums[ROW][VECTOR]);
-                });
+                multiply_add(simd, &x, tap, &mut sums[ROW]);
             }
         });
     }
@@ -544,10 +556,10 @@ const fn shifted_columns(width: usize, step: usize) -> usize {
 }
 
 /// Whether a row of a tile sees a row of input.
-struct Sees<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize>;
+pub(super) struct Sees<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize>;
 
 impl<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize> Sees<ROW, STEP, HEIGHT, INPUT> {
-    const HOLDS: bool = is_seen(INPUT, ROW * STEP, HEIGHT);
+    pub(super) const HOLDS: bool = is_seen(INPUT, ROW * STEP, HEIGHT);
 }
 
 /// Whether a row of input is under a kernel so high that begins at row `first`.

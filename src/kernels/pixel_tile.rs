@@ -12,7 +12,7 @@
 
 use core::ops::Range;
 
-use super::tile::{Block, Tile, ask_for};
+use super::tile::{Block, Tile, ask_for, multiply_add};
 use crate::simd::taps::{Operand, Operands, TapLists};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -139,7 +139,7 @@ impl<T: Arithmetic> Part<'_, '_, T> {
         macro_rules! by_vectors {
             ($($vectors:literal)*) => {
                 match (self.tile.len as usize).div_ceil(S::LANES) {
-                    $($vectors if $vectors <= most_vectors(S::REGISTERS, R) => {
+                    $($vectors if const { $vectors <= most_vectors(S::REGISTERS, R) } => {
                         simd.call(OneTile::<T, R, $vectors, GATHERS> { block, part: self, gathering });
                     })*
                     vectors => unreachable!("no tile of {R} rows and {vectors} vectors"),
@@ -216,15 +216,27 @@ fn add<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const LIMITED:
     let limits = [simd.splat(min), simd.splat(max)];
     unroll!(ROW < R, at most 8, {
         let row = &mut rows[ROW][range.start..range.start + V * S::LANES];
-        unroll!(VECTOR < V, at most 6, {
-            let place = &mut row[VECTOR * S::LANES..(VECTOR + 1) * S::LANES];
-            let before = match bias {
-                Some(bias) => simd.splat(bias[ROW]),
-                None => simd.load(place),
-            };
-            let sum = simd.add(before, sums[ROW][VECTOR]);
-            simd.store(if LIMITED { simd.within(sum, limits[0], limits[1]) } else { sum }, place);
-        });
+        add_row::<T, S, V, LIMITED>(simd, &sums[ROW], bias.map(|bias| bias[ROW]), limits, row);
+    });
+}
+
+/// The same for a row. A function of its own, as the one for others, since compilers take long over loops that are written out within others.
+#[inline(always)]
+fn add_row<T: Arithmetic, S: Simd<T>, const V: usize, const LIMITED: bool>(
+    simd: S,
+    sums: &[S::Vector; V],
+    bias: Option<T>,
+    limits: [S::Vector; 2],
+    row: &mut [T],
+) {
+    unroll!(VECTOR < V, at most 6, {
+        let place = &mut row[VECTOR * S::LANES..(VECTOR + 1) * S::LANES];
+        let before = match bias {
+            Some(bias) => simd.splat(bias),
+            None => simd.load(place),
+        };
+        let sum = simd.add(before, sums[VECTOR]);
+        simd.store(if LIMITED { simd.within(sum, limits[0], limits[1]) } else { sum }, place);
     });
 }
 
@@ -240,25 +252,35 @@ fn add_partly<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize>(
 ) {
     let limits = limits.map(|limits| limits.map(|limit| simd.splat(limit)));
     unroll!(ROW < R, at most 8, {
-        let row = &mut rows[ROW][range.clone()];
-        unroll!(VECTOR < V, at most 6, {
-            let (place, whole) = (&mut row[VECTOR * S::LANES..], VECTOR + 1 < V);
-            let before = match bias {
-                Some(bias) => simd.splat(bias[ROW]),
-                None if whole => simd.load(place),
-                None => simd.load_partial(place),
-            };
-            let sum = simd.add(before, sums[ROW][VECTOR]);
-            let sum = match limits {
-                Some([min, max]) => simd.within(sum, min, max),
-                None => sum,
-            };
-            if whole {
-                simd.store(sum, place);
-            } else {
-                simd.store_partial(sum, place);
-            }
-        });
+        add_row_partly(simd, &sums[ROW], bias.map(|bias| bias[ROW]), limits, &mut rows[ROW][range.clone()]);
+    });
+}
+
+#[inline(always)]
+fn add_row_partly<T: Arithmetic, S: Simd<T>, const V: usize>(
+    simd: S,
+    sums: &[S::Vector; V],
+    bias: Option<T>,
+    limits: Option<[S::Vector; 2]>,
+    row: &mut [T],
+) {
+    unroll!(VECTOR < V, at most 6, {
+        let (place, whole) = (&mut row[VECTOR * S::LANES..], VECTOR + 1 < V);
+        let before = match bias {
+            Some(bias) => simd.splat(bias),
+            None if whole => simd.load(place),
+            None => simd.load_partial(place),
+        };
+        let sum = simd.add(before, sums[VECTOR]);
+        let sum = match limits {
+            Some([min, max]) => simd.within(sum, min, max),
+            None => sum,
+        };
+        if whole {
+            simd.store(sum, place);
+        } else {
+            simd.store_partial(sum, place);
+        }
     });
 }
 
@@ -294,18 +316,14 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
         if !MASKED || (S::REGISTERS <= 16 && mask == all) {
             unroll!(ROW < R, at most 8, {
                 let weight = simd.splat(weights[ROW]);
-                unroll!(VECTOR < V, at most 6, {
-                    sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);
-                });
+                multiply_add(simd, &x, weight, &mut sums[ROW]);
             });
             continue;
         }
         unroll!(ROW < R, at most 8, {
             if mask & (1 << ROW) != 0 {
                 let weight = simd.splat(weights[ROW]);
-                unroll!(VECTOR < V, at most 6, {
-                    sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);
-                });
+                multiply_add(simd, &x, weight, &mut sums[ROW]);
             }
         });
     }
@@ -331,9 +349,7 @@ fn multiply_gathering<'t, T: Arithmetic + 't, S: Simd<T>, const R: usize, const 
         });
         unroll!(ROW < R, at most 8, {
             let weight = simd.splat(weights[ROW]);
-            unroll!(VECTOR < V, at most 6, {
-                sums[ROW][VECTOR] = simd.fma(weight, x[VECTOR], sums[ROW][VECTOR]);
-            });
+            multiply_add(simd, &x, weight, &mut sums[ROW]);
         });
     }
     sums

@@ -47,7 +47,7 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPlain<'_, '_, T> {
         }
         match self.rows.div_ceil(S::LANES) {
             1 => self.run_tiles::<S, 1>(simd),
-            2 if S::PANEL_VECTORS >= 2 => self.run_tiles::<S, 2>(simd),
+            2 if const { S::PANEL_VECTORS >= 2 } => self.run_tiles::<S, 2>(simd),
             vectors => unreachable!("no tile of {vectors} vectors"),
         }
     }

@@ -11,8 +11,8 @@
 //! ```
 
 use super::copy::store_run;
-use super::image_tile::{ImagePlanes, first_bits, held_at, is_seen};
-use super::tile::limit;
+use super::image_tile::{ImagePlanes, Sees, first_bits, held_at};
+use super::tile::{limit, multiply_add};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Elements that a copy may take.
@@ -185,10 +185,10 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
         let vectors = self.size[0].div_ceil(together);
         let mut column = 0;
         while column < self.size[1] {
-            if PITCH > S::LANES && column + S::LANES < self.size[1] {
+            if const { PITCH > S::LANES } && column + S::LANES < self.size[1] {
                 self.run_column::<S, ROWS, 2>(simd, vectors, column);
                 column += 2 * S::LANES;
-            } else if S::REGISTERS <= 16 && vectors >= ROWS_OF_ONE {
+            } else if const { S::REGISTERS <= 16 } && vectors >= ROWS_OF_ONE {
                 self.run_column::<S, ROWS_OF_ONE, 1>(simd, vectors, column);
                 column += S::LANES;
             } else {
@@ -213,50 +213,96 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
         }
     }
 
+    /// The sums of `R` by `V` vectors, which are `TOGETHER` rows each.
+    #[inline(always)]
+    fn multiply<S: Simd<T>, const R: usize, const V: usize, const TOGETHER: usize>(
+        &self,
+        simd: S,
+        start: usize,
+    ) -> [[S::Vector; V]; R] {
+        let wide = V * S::LANES;
+        let mut sums = [[simd.splat(T::ZERO); V]; R];
+        if STEP == 1 {
+            // One vector is so many rows of the copy below the one before.
+            let len = ((R - 1) * TOGETHER + HEIGHT - 1) * PITCH + wide + WIDTH - 1;
+            let pixels = &self.held[start..][..len];
+            unroll!(INPUT < ((R - 1) * TOGETHER + HEIGHT), {
+                self.add_row::<S, R, V, TOGETHER, INPUT>(simd, pixels, &mut sums);
+            });
+        } else {
+            let len = ((R - 1) * TOGETHER + (HEIGHT - 1) / STEP) * PITCH + wide + (WIDTH - 1) / STEP;
+            unroll!(TAP < (HEIGHT * WIDTH), at most 28, {
+                self.add_tap::<S, R, V, TOGETHER>(simd, TAP, (start, len), &mut sums);
+            });
+        }
+        sums
+    }
+
+    /// Adds the products of a row of the copy. A function of its own, since compilers take long over loops that are written out within others.
+    #[inline(always)]
+    fn add_row<S: Simd<T>, const R: usize, const V: usize, const TOGETHER: usize, const INPUT: usize>(
+        &self,
+        simd: S,
+        pixels: &[T],
+        sums: &mut [[S::Vector; V]; R],
+    ) {
+        unroll!(COLUMN < WIDTH, at most 8, {
+            let mut x = [simd.splat(T::ZERO); V];
+            unroll!(VECTOR < V, at most 2, {
+                x[VECTOR] = simd.load(&pixels[INPUT * PITCH + COLUMN + VECTOR * S::LANES..]);
+            });
+            self.add_column::<S, R, V, TOGETHER, INPUT>(simd, COLUMN, &x, sums);
+        });
+    }
+
+    /// Adds the products of what a column of taps sees of it.
+    #[inline(always)]
+    fn add_column<S: Simd<T>, const R: usize, const V: usize, const TOGETHER: usize, const INPUT: usize>(
+        &self,
+        simd: S,
+        column: usize,
+        x: &[S::Vector; V],
+        sums: &mut [[S::Vector; V]; R],
+    ) {
+        let weights = &self.weights[..HEIGHT * WIDTH];
+        unroll!(ROW < R, at most 8, {
+            if Sees::<ROW, TOGETHER, HEIGHT, INPUT>::HOLDS {
+                let weight = simd.splat(weights[(INPUT - ROW * TOGETHER) * WIDTH + column]);
+                multiply_add(simd, x, weight, &mut sums[ROW]);
+            }
+        });
+    }
+
+    /// Adds the products of one tap, for a step of two.
+    #[inline(always)]
+    fn add_tap<S: Simd<T>, const R: usize, const V: usize, const TOGETHER: usize>(
+        &self,
+        simd: S,
+        tap: usize,
+        (start, len): (usize, usize),
+        sums: &mut [[S::Vector; V]; R],
+    ) {
+        let (row, column) = (tap / WIDTH, tap % WIDTH);
+        let place = row % STEP * STEP + column % STEP;
+        let pixels = &self.held[place * self.plane + start..][..len];
+        let weight = simd.splat(self.weights[..HEIGHT * WIDTH][tap]);
+        unroll!(ROW < R, at most 8, {
+            unroll!(VECTOR < V, at most 2, {
+                let at = (ROW * TOGETHER + row / STEP) * PITCH + column / STEP + VECTOR * S::LANES;
+                sums[ROW][VECTOR] = simd.fma(simd.load(&pixels[at..]), weight, sums[ROW][VECTOR]);
+            });
+        });
+    }
+
     #[inline(always)]
     fn run_tile<S: Simd<T>, const R: usize, const V: usize>(&mut self, simd: S, first: usize, column: usize) {
         let together = times(S::LANES, PITCH);
-        let weights = &self.weights[..HEIGHT * WIDTH];
-        let mut sums = [[simd.splat(T::ZERO); V]; R];
         let start = first * together * PITCH + column;
-        let wide = V * S::LANES;
-        if STEP == 1 {
-            // One vector is so many rows of the copy below the one before.
-            let len = ((R - 1) * together + HEIGHT - 1) * PITCH + wide + WIDTH - 1;
-            let pixels = &self.held[start..][..len];
-            unroll!(INPUT < ((R - 1) * 2 + HEIGHT), {
-                if INPUT < (R - 1) * together + HEIGHT {
-                    unroll!(COLUMN < WIDTH, at most 8, {
-                        let mut x = [simd.splat(T::ZERO); V];
-                        unroll!(VECTOR < V, at most 2, {
-                            x[VECTOR] = simd.load(&pixels[INPUT * PITCH + COLUMN + VECTOR * S::LANES..]);
-                        });
-                        unroll!(ROW < R, at most 8, {
-                            if is_seen(INPUT, ROW * together, HEIGHT) {
-                                let weight = simd.splat(weights[(INPUT - ROW * together) * WIDTH + COLUMN]);
-                                unroll!(VECTOR < V, at most 2, {
-                                    sums[ROW][VECTOR] = simd.fma(x[VECTOR], weight, sums[ROW][VECTOR]);
-                                });
-                            }
-                        });
-                    });
-                }
-            });
+        let mut sums = if const { times(S::LANES, PITCH) == 1 } {
+            self.multiply::<S, R, V, 1>(simd, start)
         } else {
-            let len = ((R - 1) * together + (HEIGHT - 1) / STEP) * PITCH + wide + (WIDTH - 1) / STEP;
-            unroll!(TAP < (HEIGHT * WIDTH), at most 28, {
-                let (row, column) = (TAP / WIDTH, TAP % WIDTH);
-                let place = row % STEP * STEP + column % STEP;
-                let pixels = &self.held[place * self.plane + start..][..len];
-                let weight = simd.splat(weights[TAP]);
-                unroll!(ROW < R, at most 8, {
-                    unroll!(VECTOR < V, at most 2, {
-                        let at = (ROW * together + row / STEP) * PITCH + column / STEP + VECTOR * S::LANES;
-                        sums[ROW][VECTOR] = simd.fma(simd.load(&pixels[at..]), weight, sums[ROW][VECTOR]);
-                    });
-                });
-            });
-        }
+            self.multiply::<S, R, V, 2>(simd, start)
+        };
         let bias = simd.splat(self.bias);
         let [rows, columns] = self.size;
         // The lanes that are pixels.
