@@ -249,7 +249,7 @@ impl TileShape {
                 runs / together * of_together + rest
             }
             Lanes::Pixels | Lanes::GatheredPixels => {
-                let rows = pixel_tile::tile_rows(self.rows, channels.min(self.panel));
+                let rows = self.rows_of(lanes, channels);
                 let (vectors, parts) = (run.div_ceil(self.lanes), run.div_ceil(most));
                 let (less, more) = (parts - vectors % parts, vectors % parts);
                 let more = if more > 0 { more * tile(rows, vectors / parts + 1) } else { 0 };
@@ -260,9 +260,12 @@ impl TileShape {
 
     /// Tiles that the same pixels have, one for each few of a group's channels.
     pub(crate) fn tiles_of_pixels(self, lanes: Lanes, channels: usize) -> usize {
-        let of_tile =
-            if lanes.are_pixels() { pixel_tile::tile_rows(self.rows, channels.min(self.panel)) } else { self.panel };
-        channels.div_ceil(of_tile)
+        channels.div_ceil(self.rows_of(lanes, channels))
+    }
+
+    /// The output channels of a tile, of so many of a group.
+    pub(super) fn rows_of(self, lanes: Lanes, channels: usize) -> usize {
+        if lanes.are_pixels() { pixel_tile::tile_rows(self.rows, channels.min(self.panel)) } else { self.panel }
     }
 
     /// Whether tiles with pixels as lanes may gather them, for so many output channels.

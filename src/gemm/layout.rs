@@ -93,8 +93,8 @@ pub(super) struct Layout {
     tiles: Range<usize>,
     /// Where the pixels to gather lie, if not one behind the other.
     places: Range<usize>,
-    /// The lists of taps that are there, those of all blocks if it is kept; into how many parts each block falls, and how many lists a part has: one for each of what
-    /// tiles see.
+    /// The lists of taps that are there, those of all blocks if it is kept; into how many parts the taps of each fall, or its rows, and how many lists a part has: one for
+    /// each of what tiles see.
     lists: Range<usize>,
     pub(super) parts: usize,
     pub(super) of_part: usize,
@@ -213,9 +213,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let tiles = tiles..layouts.tiles.len();
         let parts = self.parts(&layouts.tiles[tiles.clone()], &layouts.notes.offsets);
         let channels = self.weights.taps().div_ceil(self.source.channel_taps());
-        let kept = layouts.size() + channels * layouts.notes.seen.len() <= MOST_KEPT;
+        let kept = layouts.size() + channels * layouts.notes.seen.len() * parts <= MOST_KEPT;
         if kept {
-            for block in self.weights.blocks() {
+            for block in 0..self.weights.blocks().len() {
                 self.list_block(block, parts, layouts);
             }
         }
@@ -247,12 +247,16 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             return layout.lists.start + block * layout.parts * layout.of_part;
         }
         layouts.taps.truncate(layout.lists.start);
-        self.list_block(&self.weights.blocks()[block], layout.parts, layouts);
+        self.list_block(block, layout.parts, layouts);
         layout.lists.start
     }
 
     /// Into how many parts blocks fall: into two, if their weights of a panel and the cache lines of a tile's pixels would be far more than a first-level cache holds.
+    /// And rows that have different taps into those of a tile each.
     fn parts(&self, tiles: &[Tile], offsets: &[u32]) -> usize {
+        if let Some(rows) = self.rows_apart() {
+            return self.weights.panels().total.div_ceil(rows);
+        }
         let (shape, line) = (TileShape::of::<T>(self.isa), CACHE_LINE / size_of::<T>());
         let step = self.source.runs().step;
         let lines = |tile: &Tile| usize::from(tile.runs) * (usize::from(tile.len) * step + line - 1);
@@ -461,8 +465,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// Whether the first rows of a tile of pixels that lie one behind the other may gather them.
     fn tiles_gather(&self) -> bool {
         let rows = self.weights.panels().range(self.panels.start..self.panels.start + 1).len();
-        let all = self.weights.blocks().iter().enumerate().all(|(block, _)| self.weights.masks(block).is_empty());
-        self.lanes == Lanes::GatheredPixels && all && TileShape::of::<T>(self.isa).may_gather(rows)
+        self.lanes == Lanes::GatheredPixels
+            && !self.weights.has_masks()
+            && TileShape::of::<T>(self.isa).may_gather(rows)
     }
 
     /// Lists the taps of a channel, for each sight.
@@ -480,10 +485,41 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     }
 
     /// Lists the taps of a block, for each sight of each of its parts.
-    fn list_block(&self, block: &Range<usize>, parts: usize, layouts: &mut Layouts) {
+    fn list_block(&self, block: usize, parts: usize, layouts: &mut Layouts) {
+        if let Some(rows) = self.rows_apart() {
+            return (0..parts).for_each(|part| self.list_rows(block, part * rows..(part + 1) * rows, layouts));
+        }
+        let block = &self.weights.blocks()[block];
         for part in 0..parts {
             let part = even_part(block.len(), parts, part);
             self.list_taps(block.start, block.start + part.start..block.start + part.end, layouts);
+        }
+    }
+
+    /// Rows of a tile, if they have lists of their own: where they are phases of a transposed convolution, most taps are those of some.
+    pub(super) fn rows_apart(&self) -> Option<usize> {
+        let channels = self.weights.panels().total;
+        (self.lanes == Lanes::Pixels && self.weights.has_masks())
+            .then(|| TileShape::of::<T>(self.isa).rows_of(self.lanes, channels))
+    }
+
+    /// Lists the taps of a block that any of some rows has, for each sight.
+    fn list_rows(&self, block: usize, rows: Range<usize>, layouts: &mut Layouts) {
+        let Layouts { taps, notes: Notes { offsets, seen, seen_ends, .. }, .. } = layouts;
+        let (len, distance, masks) = (offsets.len(), self.source.distance() as u32, self.weights.masks(block));
+        let (taps_of, of_rows) = (&self.weights.blocks()[block], (1u32 << rows.len()) - 1);
+        let mut start = 0;
+        for &end in seen_ends.iter() {
+            // Such a block has all taps of its channels.
+            for (at, first) in (0..).zip((taps_of.start..taps_of.end).step_by(len)) {
+                taps.extend(seen[start..end].iter().filter_map(|seen| {
+                    let number = first + seen.number - taps_of.start;
+                    let is_there = masks[number] >> rows.start & of_rows != 0;
+                    is_there.then(|| Tap::new(seen.offset + at * distance, number as u16, Clip::NOTHING))
+                }));
+            }
+            taps.end();
+            start = end;
         }
     }
 

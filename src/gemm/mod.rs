@@ -198,6 +198,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     tiles: &layouts.tiles(&layout)[tiles.clone()],
                     taps: layouts.taps(),
                     first_list: list,
+                    of_part: if self.rows_apart().is_some() { layout.of_part } else { 0 },
                     ahead: self.ahead(in_place.is_some()),
                     bias: None,
                     limits: if index + 1 == self.weights.blocks().len() { self.limits } else { None },

@@ -135,6 +135,11 @@ impl<T: Element> PackedWeights<T> {
         self.blocks.iter().map(ExactSizeIterator::len).max().unwrap_or(0)
     }
 
+    /// Whether some rows have not all taps.
+    pub(crate) fn has_masks(&self) -> bool {
+        !self.masks.is_empty()
+    }
+
     /// The rows that each tap of a block has, or nothing if all have all.
     pub(crate) fn masks(&self, block: usize) -> &[u32] {
         if self.masks.is_empty() { &[] } else { &self.masks[self.before[block]..self.before[block + 1]] }

@@ -81,7 +81,8 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
                 let [panel, all] = [panel * of_panel, rows.len()];
                 let each = tile_rows(S::TILE_ROWS, all);
                 for (part, rows) in rows.chunks_mut(each).enumerate() {
-                    let part = Part { tile, panel, all, first: part * each, rows };
+                    let list = block.first_list + part * block.of_part + tile.taps as usize;
+                    let part = Part { tile, list, panel, all, first: part * each, rows };
                     if core::mem::take(&mut gathers) {
                         part.run_rows::<S, true>(simd, &block, gathering.as_deref_mut());
                     } else {
@@ -100,6 +101,7 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
 /// Some rows of a panel, and a tile of pixels.
 struct Part<'s, 'r, T> {
     tile: &'s Tile,
+    list: usize,
     /// The panel's first row, and how many it has.
     panel: usize,
     all: usize,
@@ -165,7 +167,7 @@ impl<T: Arithmetic, const R: usize, const V: usize, const GATHERS: bool> Kernel<
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let OneTile { block, part: Part { tile, panel, all, first, rows }, gathering } = self;
+        let OneTile { block, part: Part { tile, list, panel, all, first, rows }, gathering } = self;
         let rows: &mut [&mut [T]; R] = rows.try_into().expect("as many rows");
         // A block without taps has no weights.
         let first_weight = (panel * block.depth as usize + first).min(block.weights.len());
@@ -185,7 +187,8 @@ impl<T: Arithmetic, const R: usize, const V: usize, const GATHERS: bool> Kernel<
             multiply_gathering::<T, S, R, V>(simd, operands, to, *ahead)
         } else {
             let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
-            let operands = block.operands(tile, reach, weights);
+            let pixels = (&block.pixels[tile.place as usize..], reach);
+            let operands = block.taps.operands(list, pixels, weights);
             if block.masks.is_empty() {
                 let next_tile = if block.ahead > 0 { next_tile } else { 0 };
                 multiply::<T, S, R, V, false>(simd, operands, &[], first, [block.ahead, next_tile])
@@ -285,8 +288,7 @@ fn add_row_partly<T: Arithmetic, S: Simd<T>, const V: usize>(
 }
 
 /// The partial sums of one tile, for the panel's rows from `first` on. With `MASKED` each tap is added to those only that have it, which are
-/// mostly all, or none: the branches repeat with the taps of a channel, so that they are foreseen. Small tiles have no time for a branch for each row where
-/// one for all does; large ones lose sums to memory where the two ways meet.
+/// mostly all: one branch for all of them is foreseen where one for each row is not.
 #[inline(always)]
 fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MASKED: bool>(
     simd: S,
@@ -299,9 +301,6 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
     for Operand { pixels, weights, number, .. } in operands {
         let all = (1 << R) - 1;
         let mask = if MASKED { masks[number] >> first & all } else { all };
-        if MASKED && mask == 0 {
-            continue;
-        }
         if const { !MASKED && R >= ASKING } && ahead > 0 {
             unroll!(VECTOR < V, at most 6, {
                 simd.prefetch_near(pixels.as_ptr().wrapping_add(ahead + VECTOR * S::LANES));
@@ -313,7 +312,7 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
             let pixels = &pixels[VECTOR * S::LANES..];
             x[VECTOR] = if V == 1 && reads_partly::<T, S>() { simd.load_partial(pixels) } else { simd.load(pixels) };
         });
-        if !MASKED || (S::REGISTERS <= 16 && mask == all) {
+        if !MASKED || mask == all {
             unroll!(ROW < R, at most 8, {
                 let weight = simd.splat(weights[ROW]);
                 multiply_add(simd, &x, weight, &mut sums[ROW]);

@@ -173,6 +173,8 @@ pub(crate) struct Block<'a, T> {
     pub(crate) ahead: usize,
     /// Number of the block's first list.
     pub(crate) first_list: usize,
+    /// With pixels as lanes: how many lists each few rows have that share a tile, or 0 if they are the same for all.
+    pub(crate) of_part: usize,
     /// What the sums are added to in the first block: a number for each row. In further blocks they are added to what is there.
     pub(crate) bias: Option<&'a [T]>,
     /// What the sums are kept within at last: in the last block only.

@@ -100,6 +100,7 @@ pub(crate) fn transposed() -> Vec<Case> {
         ("one pixel, dilated", conv(5, 8, [3, 1]).dilation([2, 3]), [1, 1, 1]),
         ("one pixel, stride as the kernel", conv(300, 70, 2).stride(2), [1, 1, 1]),
         ("9x9 stride 3", conv(6, 1, 9).stride(3).padding(4).output_padding(2), [1, 6, 7]),
+        ("phases in tiles that each have taps of their own", conv(20, 3, [7, 8]).stride(3).padding(2), [1, 5, 40]),
         ("3x3 stride 1", conv(5, 6, 3).padding(1), [1, 10, 11]),
         ("holes", conv(3, 4, 2).stride([3, 4]), [1, 4, 5]),
         ("dilated", conv(4, 3, 3).stride(2).dilation(3).padding(2), [1, 6, 5]),
