@@ -29,16 +29,18 @@ const PACK_ROW: usize = 24;
 const PACK: usize = 8;
 /// And where pixels a stride apart come to lie next to each other.
 const PACK_STRIDED: usize = 16;
-/// Gathering a tap's pixels for a tile, or each of them where they do not lie one behind the other. Measured with `cargo bench --bench planner`.
+/// Gathering a tap's pixels for a tile, and for a tile with pixels as lanes from memory, or each of them where they do not lie one behind the other. Measured with
+/// `cargo bench --bench planner`.
 const GATHER: usize = 26;
+const GATHER_FAR: usize = 42;
 const GATHER_STRIDED: usize = 3;
 /// What small tiles wait for pixels that are not in the first-level cache. Measured with `cargo bench --bench planner`.
 const WAIT_SMALL: usize = 4;
 /// What larger ones wait for a tap's pixels from the third-level cache, and from memory: with pixels as lanes in planes of whole cache lines, and in others, and
-/// with channels as lanes; and the last of them for more cache lines of pixels a stride apart. Fitted to the four kinds of tiles on 62 layers with 1x1 taps on Emerald
-/// Rapids, as is GATHER: the one that is chosen takes 1.005 times as long as the fastest.
+/// with channels as lanes; and the last of them for more cache lines of pixels a stride apart. Fitted to the four kinds of tiles on 57 layers with 1x1 taps in caches, and 28
+/// beyond, on Emerald Rapids, as is GATHER: the one that is chosen takes 1.006 and 1.01 times as long as the fastest.
 const WAIT: [usize; 3] = [0, 4, 1];
-const WAIT_FAR: [usize; 3] = [8, 8, 4];
+const WAIT_FAR: [usize; 3] = [5, 8, 6];
 const WAIT_STRIDED: usize = 1;
 /// What fetching three vectors takes where each is a cache line; fitted to the same layers.
 const FETCH_LINES: usize = 2;
@@ -52,8 +54,11 @@ const SAMPLE: usize = 16;
 const REACH: usize = 3;
 /// Numbers for each position that are kept for a region.
 const POSITION: usize = 8;
-/// Bringing in a vector of weights.
+/// Bringing in a vector of weights, from the second-level cache and from beyond, and how many bytes of them that holds beside a region. Measured with
+/// `cargo bench --bench layers` on Emerald Rapids, 1x1 of 512 to 2048 channels at 65x65: 1.02 to 1.09 times as fast as with no more for those from beyond.
 const LOAD: usize = 4;
+const LOAD_FAR: usize = 9;
+const WEIGHT_BYTES: usize = 1 << 20;
 /// Adding a vector of partial sums to what is there.
 const ADD: usize = 2;
 /// Turning a vector of sums, and what is more if every lane of it is a channel.
@@ -407,6 +412,7 @@ impl Demand {
             match one_behind_the_other {
                 // In a pass of its own, where there is little else to do.
                 true if lanes.are_pixels() && !self.shape.may_gather(channels) => 2 * GATHER,
+                true if lanes.are_pixels() && self.cache == Cache::None && self.shape.many_registers() => GATHER_FAR,
                 true => GATHER,
                 false => GATHER_STRIDED * most,
             }
@@ -422,7 +428,10 @@ impl Demand {
         let begun = self.shape.begin * tiles * blocks * of_pixels;
         let multiply = self.of_seen(lanes, multiply + of_pixels * fetch) + begun;
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
-        let region = multiply + of_group + far + pack + LOAD * taps * vectors + staged;
+        let weights = taps * vectors;
+        let held = weights * self.shape.lanes * self.element_bytes <= WEIGHT_BYTES;
+        let load = if held { LOAD } else { LOAD_FAR } * weights;
+        let region = multiply + of_group + far + pack + load + staged;
         rounds.saturating_mul(region * groups)
     }
 
