@@ -213,7 +213,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let tiles = tiles..layouts.tiles.len();
         let parts = self.parts(&layouts.tiles[tiles.clone()], &layouts.notes.offsets);
         let channels = self.weights.taps().div_ceil(self.source.channel_taps());
-        let kept = layouts.size() + channels * layouts.notes.seen.len() * parts <= MOST_KEPT;
+        let times = if self.rows_apart().is_some() { parts } else { 1 };
+        let kept = layouts.size() + channels * layouts.notes.seen.len() * times <= MOST_KEPT;
         if kept {
             for block in 0..self.weights.blocks().len() {
                 self.list_block(block, parts, layouts);

@@ -38,7 +38,7 @@ const GATHER_STRIDED: usize = 3;
 const WAIT_SMALL: usize = 4;
 /// What larger ones wait for a tap's pixels from the third-level cache, and from memory: with pixels as lanes in planes of whole cache lines, and in others, and
 /// with channels as lanes; and the last of them for more cache lines of pixels a stride apart. Fitted to the four kinds of tiles on 57 layers with 1x1 taps in caches, and 28
-/// beyond, on Emerald Rapids, as is GATHER: the one that is chosen takes 1.006 and 1.01 times as long as the fastest.
+/// beyond, on Emerald Rapids, as is GATHER: the one that is chosen takes 1.006 and 1.016 times as long as the fastest.
 const WAIT: [usize; 3] = [0, 4, 1];
 const WAIT_FAR: [usize; 3] = [5, 8, 6];
 const WAIT_STRIDED: usize = 1;
