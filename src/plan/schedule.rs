@@ -429,11 +429,19 @@ impl Demand {
         let begun = self.shape.begin * tiles * blocks * of_pixels;
         let multiply = self.of_seen(lanes, multiply + of_pixels * fetch) + begun;
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
-        let weights = taps * vectors;
-        let held = !self.shape.many_registers() || weights * self.shape.lanes * self.element_bytes <= WEIGHT_BYTES;
-        let load = if held { LOAD } else { LOAD_FAR } * weights;
-        let region = multiply + of_group + far + pack + load + staged;
+        let region =
+            multiply + of_group + far + pack + self.load_cost(taps * vectors, splits, pieces / splits) + staged;
         rounds.saturating_mul(region * groups)
+    }
+
+    /// What it takes to bring in so many vectors of weights, those of one of some splits, for one of the regions that see them one after the other.
+    fn load_cost(&self, vectors: usize, splits: usize, regions: usize) -> usize {
+        let of = |vectors: usize| {
+            let held = vectors * self.shape.lanes * self.element_bytes <= WEIGHT_BYTES;
+            if held || !self.shape.many_registers() { LOAD } else { LOAD_FAR }
+        };
+        let (first, others) = (of(vectors * splits), of(vectors));
+        vectors * (first + (regions - 1) * others) / regions
     }
 
     /// What all tiles of the same pixels, which are not gathered, wait for those of a tap that lie far from those of the tap before.
