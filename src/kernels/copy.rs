@@ -171,3 +171,12 @@ pub(crate) fn store_run<T: Copy, S: Simd<T>>(simd: S, vector: S::Vector, to: &mu
         simd.store_partial(vector, to);
     }
 }
+
+/// Copies what there is of a piece of memory that may begin before it or end behind it.
+pub(crate) fn copy_there<T: Copy>(memory: &[T], place: isize, to: &mut [T]) {
+    let (before, from) = ((-place).max(0).unsigned_abs(), place.max(0).unsigned_abs());
+    if before < to.len() && from < memory.len() {
+        let count = (to.len() - before).min(memory.len() - from);
+        to[before..before + count].copy_from_slice(&memory[from..from + count]);
+    }
+}

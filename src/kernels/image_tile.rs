@@ -1,34 +1,38 @@
-//! Direct convolution of single channels with a small kernel, straight from the image: a few rows by one or two vectors of pixels.
+//! Direct convolution of single channels with a small kernel, straight from the image: one or two vectors of pixels, row by row.
 //!
 //! ```text
-//! for input row under the tile:         # loaded once for all rows of output that see it, left out if it is padding
+//! for row of input:                     # loaded once for all rows of output that see it, left out if it is padding
 //!     x[columns of taps][0..V] = pixels, zeros where they are padding
-//!     for r in rows that see it: for column of taps: acc[r][0..V] += weight[r][column] * x[column][0..V]
-//! output[r] = bias + acc[r]
+//!     for r in rows of output that see it: for column of taps: acc[r][0..V] += weight[r][column] * x[column][0..V]
+//!     output = bias + acc[0]; acc[0], acc[1], … = acc[1], acc[2], …, 0
 //! ```
 //!
-//! The kernel's size and step are constants, so that the accumulators are registers and nothing is looked up. Padding to the left and right costs
-//! a mask, which is the same for all channels. What a mask hides may be anything, a neighbouring row or channel; only at the ends of the image's
-//! memory is it nothing. Where rows are no longer than half a vector, it takes those of two channels.
+//! The kernel's size and step are constants, so that the accumulators are registers and nothing is looked up. That they move up costs little, since
+//! registers are renamed, and it makes a loop of few instructions: with tiles of 7 rows what was around them took as long as the multiply-adds.
+//! Padding to the left and right costs a mask, which is the same for all channels. What a mask hides may be anything, a neighbouring row or channel; only at
+//! the ends of the image's memory is it nothing. Where rows are no longer than half a vector, it takes those of two channels.
 
 use core::ops::Range;
 
-use super::tile::{self, FEW_TAPS, ask_for, limit, multiply_add};
-use crate::simd::rows::Rows;
+use super::copy::{copy_there, store_run};
+use super::tile::{self, FEW_TAPS, ask_for, limit_row, multiply_add};
+use crate::simd::rows::{Rows, RowsMut};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
-/// Rows of a tile where its sums and the taps of a small kernel fit into the registers together, and of any other.
-const TALL: usize = 7;
-const ROWS: usize = 4;
-/// Rows that are worked on from left to right before those below: whole tiles of either height. Memory is read fastest row by row.
-const BAND: usize = 28;
-/// Columns from which a band is one tile high, and from which the rows below are asked for ahead of time; and both where caches do not hold the image. Measured with
-/// `cargo bench --bench layers`: 1.7 to 2.8 times as fast beyond the caches, 1.07 at 112 columns, nothing at 56.
+/// Rows that are worked on from left to right before those below: where images are wide, where they are not, and with more than [`FEW_TAPS`]. Few rows are read and
+/// written fastest beyond the caches, many share what they see. Measured with `cargo bench --bench layers`: 1.05 to 1.2 times as fast as with 28 rows at 56
+/// and 112 columns, 1.3 to 1.8 at 512 and more; 5x5 and 7x7 taps 1.1 times as fast as in bands of 6 rows.
+const LOW_BAND: usize = 4;
+const BAND: usize = 7;
+const HIGH_BAND: usize = 8;
+/// Columns from which an image is wide.
 const WIDE: usize = 256;
+/// Columns from which the rows below are asked for ahead of time. Measured with `cargo bench --bench layers`: 1.7 to 2.8 times as fast beyond the caches, 1.07 at 112
+/// columns, nothing at 56.
 const FAR: usize = 64;
 /// Columns of tiles of which it is known from channel to channel where they see padding.
 const COLUMNS: usize = 4;
-/// Rows of input under a tile, at most.
+/// Rows of input that are copied at an end of the memory, at most.
 const INPUTS: usize = 16;
 /// Elements of one of them that a tile sees, at most.
 const MOST: usize = 80;
@@ -63,73 +67,38 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> 
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(mut self, simd: S) {
-        if const { S::HALVES } && self.size[1] <= S::LANES / 2 {
-            self.run_pairs(simd);
-        } else {
-            self.run_planes(simd);
+    fn run<S: Simd<T>>(self, simd: S) {
+        let ImagePlanes { memory, image, origin, size, limits, multiplier, far, weights, bias, .. } = self;
+        let (start, plane, before) =
+            (self.start as isize, image[0] * image[1], self.before_line(self.output, S::LANES));
+        let view = View { memory, start, plane, pitch: image[1], multiplier, image, origin, size, limits, far, before };
+        let (rows, columns, output) = (0..size[0], 0..size[1], self.output);
+        if const { !S::HALVES } || size[1] > S::LANES / 2 {
+            let one = Planes::<T, HEIGHT, WIDTH, STEP, 1> { view, first: 0, weights, bias, output, rows, columns };
+            return one.run(simd);
         }
+        let channels = output.len() / (size[0] * size[1]);
+        let pairs = channels / 2 * 2;
+        let (output, last) = output.split_at_mut(pairs * size[0] * size[1]);
+        let (weights, last_weights) = weights.split_at(pairs * HEIGHT * WIDTH);
+        let (rows_of_last, columns_of_last) = (rows.clone(), columns.clone());
+        Planes::<T, HEIGHT, WIDTH, STEP, 2> { view, first: 0, weights, bias, output, rows, columns }.run(simd);
+        let last = Planes::<T, HEIGHT, WIDTH, STEP, 1> {
+            view,
+            first: pairs,
+            weights: last_weights,
+            bias: bias.map(|bias| &bias[pairs..]),
+            output: last,
+            rows: rows_of_last,
+            columns: columns_of_last,
+        };
+        last.run(simd);
     }
 }
 
-impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize>
-    ImagePlanes<'a, '_, T, HEIGHT, WIDTH, STEP>
+impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize>
+    ImagePlanes<'_, '_, T, HEIGHT, WIDTH, STEP>
 {
-    /// Two channels at a time, the last one by itself if it is alone.
-    #[inline(always)]
-    fn run_pairs<S: Simd<T>>(&mut self, simd: S) {
-        let [rows, columns] = self.size;
-        let (view, output) = (self.view(), core::mem::take(&mut self.output));
-        let mut pairs = output.chunks_exact_mut(2 * rows * columns);
-        let mut across = Across::<1, WIDTH>::new();
-        let mut first = 0;
-        for pair in &mut pairs {
-            let (one, other) = pair.split_at_mut(rows * columns);
-            let channels = [self.channel(first), self.channel(first + 1)];
-            let mut planes = Planes::<T, HEIGHT, WIDTH, STEP, 2> { view, channels, outputs: [one, other] };
-            planes.run_column(simd, 0..rows, 0, &mut across);
-            first += 2;
-        }
-        let last = pairs.into_remainder();
-        if !last.is_empty() {
-            let channels = [self.channel(first)];
-            let mut plane = Planes::<T, HEIGHT, WIDTH, STEP, 1> { view, channels, outputs: [last] };
-            plane.run_column(simd, 0..rows, 0, &mut Across::<1, WIDTH>::new());
-        }
-    }
-
-    #[inline(always)]
-    fn run_planes<S: Simd<T>>(&mut self, simd: S) {
-        let [rows, columns] = self.size;
-        let wide = if self.far { FAR } else { WIDE };
-        let band = if columns < wide { BAND } else { tile_rows::<HEIGHT>(S::REGISTERS, rows) };
-        let (view, output) = (self.view(), core::mem::take(&mut self.output));
-        let before = self.before_line(output, S::LANES);
-        // Each channel has the same columns of tiles.
-        let mut of_one = Across::<1, WIDTH>::new();
-        let mut of_two = [const { Across::<2, WIDTH>::new() }; COLUMNS];
-        for (index, output) in output.chunks_exact_mut(rows * columns).enumerate() {
-            let channels = [self.channel(index)];
-            let mut plane = Planes::<T, HEIGHT, WIDTH, STEP, 1> { view, channels, outputs: [output] };
-            let mut first = 0;
-            while first < rows {
-                let band = first..rows.min(first + band);
-                let mut column = 0;
-                while column < columns {
-                    if column + S::LANES < columns {
-                        let across = &mut of_two[column.div_ceil(2 * S::LANES) % COLUMNS];
-                        plane.run_column(simd, band.clone(), column, across);
-                        column += if column == 0 && before > 0 { S::LANES + before } else { 2 * S::LANES };
-                    } else {
-                        plane.run_column(simd, band.clone(), column, &mut of_one);
-                        column += S::LANES;
-                    }
-                }
-                first = band.end;
-            }
-        }
-    }
-
     /// Columns of each row before the first that begins a vector of memory, if caches hold neither input nor output and both are alike in it. Then all tiles
     /// but the first begin there. Measured with `cargo bench --bench layers`, 512 to 1024 columns: 1.0 to 1.06 times as fast with all rows 16 bytes from lines; within
     /// the caches, with more taps, or where only what is written begins with lines, 0.93 to 1.0.
@@ -143,50 +112,46 @@ impl<'a, T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usi
             _ => 0,
         }
     }
-
-    #[inline(always)]
-    fn view(&self) -> View<'a, T> {
-        let ImagePlanes { memory, image, origin, size, limits, far, .. } = *self;
-        View { memory, image, origin, size, limits, far }
-    }
-
-    #[inline(always)]
-    fn channel(&self, channel: usize) -> Channel<'a, T, HEIGHT, WIDTH> {
-        let taps = &self.weights[channel * HEIGHT * WIDTH..][..HEIGHT * WIDTH];
-        Channel {
-            start: (self.start + channel / self.multiplier * self.image[0] * self.image[1]) as isize,
-            weights: taps.as_chunks().0.try_into().expect("as many rows"),
-            bias: match self.bias {
-                Some(bias) => bias[channel],
-                None => T::ZERO,
-            },
-        }
-    }
 }
 
-/// What all channels share.
+/// What all tiles share.
 #[derive(Clone, Copy)]
 struct View<'a, T> {
     memory: &'a [T],
+    /// Where the first channel of input begins, before the memory where a copy is read that begins further on; and elements from one to the next, and
+    /// from row to row.
+    start: isize,
+    plane: usize,
+    pitch: usize,
+    multiplier: usize,
     image: [usize; 2],
     origin: [isize; 2],
     size: [usize; 2],
     limits: Option<[T; 2]>,
     far: bool,
+    /// See [`ImagePlanes::before_line`].
+    before: usize,
 }
 
-/// An output channel.
-#[derive(Clone, Copy)]
-struct Channel<'a, T, const HEIGHT: usize, const WIDTH: usize> {
-    /// Where its channel of input begins: before the memory where a copy is read that begins further on.
-    start: isize,
-    weights: &'a [[T; WIDTH]; HEIGHT],
-    bias: T,
+impl<T> View<'_, T> {
+    /// Where the input of a channel of output begins.
+    #[inline(always)]
+    fn start_of(&self, channel: usize) -> isize {
+        let input = if self.multiplier == 1 { channel } else { channel / self.multiplier };
+        self.start + (input * self.plane) as isize
+    }
+}
+
+/// Rows of output before the one that begins under a row of input, which see it, too.
+const fn began(height: usize, step: usize) -> usize {
+    height.div_ceil(step) - 1
 }
 
 /// Which lanes see the image under each column of taps, for the tiles that begin in a column.
 struct Across<const V: usize, const WIDTH: usize> {
     column: usize,
+    /// How many tiles side by side see alike lanes.
+    tiles: usize,
     /// Whether some lanes see padding.
     padded: bool,
     lanes: [[u32; V]; WIDTH],
@@ -194,246 +159,394 @@ struct Across<const V: usize, const WIDTH: usize> {
 
 impl<const V: usize, const WIDTH: usize> Across<V, WIDTH> {
     const fn new() -> Self {
-        Across { column: usize::MAX, padded: false, lanes: [[u32::MAX; V]; WIDTH] }
+        Across { column: usize::MAX, tiles: 0, padded: false, lanes: [[u32::MAX; V]; WIDTH] }
     }
-}
 
-/// Rows of the tiles that some rows of output are cut into, which overlap where they do not fit: as few multiply-adds as can be, with what is
-/// around a tile counted as three rows.
-#[inline(always)]
-const fn tile_rows<const HEIGHT: usize>(registers: usize, rows: usize) -> usize {
-    let tall = registers > 16 && HEIGHT <= 3 && rows >= TALL;
-    match rows {
-        _ if tall && rows.div_ceil(TALL) * (TALL + 3) <= rows.div_ceil(ROWS) * (ROWS + 3) => TALL,
-        ROWS.. => ROWS,
-        _ => 1,
-    }
-}
-
-/// `C` output channels, whose pixels share a vector.
-struct Planes<'a, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize> {
-    view: View<'a, T>,
-    channels: [Channel<'a, T, HEIGHT, WIDTH>; C],
-    outputs: [&'o mut [T]; C],
-}
-
-impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize>
-    Planes<'_, '_, T, HEIGHT, WIDTH, STEP, C>
-{
-    /// The tiles of some rows, one below the other.
+    /// Looks at the tiles of `V` vectors from a column on, `C` channels of which share a vector of so many lanes.
     #[inline(always)]
-    fn run_column<S: Simd<T>, const V: usize>(
-        &mut self,
-        simd: S,
-        rows: Range<usize>,
-        column: usize,
-        across: &mut Across<V, WIDTH>,
-    ) {
-        let View { image, origin, size, .. } = self.view;
-        let lanes = S::LANES / C;
+    fn look<T, const STEP: usize, const C: usize>(&mut self, view: &View<'_, T>, column: usize, lanes: usize) {
+        let View { image, origin, size, .. } = *view;
+        let (lanes, wide) = (lanes / C, V * lanes / C);
         // A full tile where there is one: then some pixels are computed again.
-        let column = if size[1] < V * lanes { column } else { column.min(size[1] - V * lanes) };
-        if across.column != column {
-            let first = origin[1] + (column * STEP) as isize;
-            across.column = column;
-            across.padded = first < 0 || first as usize + (V * lanes - 1) * STEP + WIDTH > image[1];
-            unroll!(COLUMN < WIDTH, at most 8, {
-                unroll!(VECTOR < V, at most 2, {
-                    let first = first + (VECTOR * lanes * STEP + COLUMN) as isize;
-                    let [before, upto] = [0, image[1] as isize]
-                        .map(|limit| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(lanes));
-                    let bits = first_bits(upto) & !first_bits(before);
-                    across.lanes[COLUMN][VECTOR] = if C == 2 { bits | bits << lanes } else { bits };
-                });
+        let column = if size[1] < wide { column } else { column.min(size[1] - wide) };
+        if self.column == column {
+            return;
+        }
+        let first = origin[1] + (column * STEP) as isize;
+        self.column = column;
+        self.padded = first < 0 || first as usize + (wide - 1) * STEP + WIDTH > image[1];
+        self.tiles = 1;
+        let alone = column == 0 && view.before > 0;
+        if !self.padded && !alone {
+            let unpadded = (image[1] - first.unsigned_abs() - WIDTH) / STEP + 1;
+            self.tiles = (unpadded.min(size[1] - column) / wide).max(1);
+        }
+        unroll!(COLUMN < WIDTH, at most 8, {
+            unroll!(VECTOR < V, at most 2, {
+                let first = first + (VECTOR * lanes * STEP + COLUMN) as isize;
+                let [before, upto] = [0, image[1] as isize]
+                    .map(|limit| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(lanes));
+                let bits = first_bits(upto) & !first_bits(before);
+                self.lanes[COLUMN][VECTOR] = if C == 2 { bits | bits << lanes } else { bits };
             });
-        }
-        if const { S::FREE_MASKS && shifted_columns(WIDTH, STEP) == 0 } || across.padded {
-            self.run_rows::<S, V, true>(simd, rows, across);
-        } else {
-            self.run_rows::<S, V, false>(simd, rows, across);
-        }
+        });
     }
+}
 
-    /// With `MASKED` some lanes may see no pixel of the image.
+impl<const V: usize, const WIDTH: usize> Across<V, WIDTH> {
     #[inline(always)]
-    fn run_rows<S: Simd<T>, const V: usize, const MASKED: bool>(
-        &mut self,
-        simd: S,
-        rows: Range<usize>,
-        across: &Across<V, WIDTH>,
-    ) {
-        let all = self.view.size[0];
-        let height = tile_rows::<HEIGHT>(S::REGISTERS, all);
-        let mut row = rows.start;
-        while row < rows.end {
-            let first = row.min(all - height);
-            macro_rules! tile {
-                ($rows:expr) => {
-                    simd.call(Tile::<T, HEIGHT, WIDTH, STEP, C, $rows, V, MASKED> { planes: self, row: first, across })
-                };
-            }
-            match height {
-                TALL if const { tile_rows::<HEIGHT>(S::REGISTERS, TALL) == TALL } => tile!(TALL),
-                ROWS => tile!(ROWS),
-                _ => tile!(1),
-            }
-            row += height;
-        }
+    fn masks<T: Copy, S: Simd<T>>(&self, simd: S) -> [[S::Mask; V]; WIDTH] {
+        let mut masks = [[simd.mask(0); V]; WIDTH];
+        unroll!(COLUMN < WIDTH, at most 8, {
+            unroll!(VECTOR < V, at most 2, {
+                masks[COLUMN][VECTOR] = simd.mask(self.lanes[COLUMN][VECTOR]);
+            });
+        });
+        masks
     }
 }
 
-/// `R` rows by `V` vectors.
-struct Tile<
-    'p,
-    'a,
-    'o,
-    T,
-    const HEIGHT: usize,
-    const WIDTH: usize,
-    const STEP: usize,
-    const C: usize,
-    const R: usize,
-    const V: usize,
-    const MASKED: bool,
-> {
-    planes: &'p mut Planes<'a, 'o, T, HEIGHT, WIDTH, STEP, C>,
-    row: usize,
-    across: &'p Across<V, WIDTH>,
+/// Some channels, `C` of which share a vector.
+struct Planes<'v, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize> {
+    view: View<'v, T>,
+    /// The first of the channels, whose weights, bias and output these are.
+    first: usize,
+    weights: &'v [T],
+    bias: Option<&'v [T]>,
+    output: &'o mut [T],
+    /// What of them is computed: some rows, and the tiles that begin in some columns.
+    rows: Range<usize>,
+    columns: Range<usize>,
 }
 
-impl<
-    T: Arithmetic,
-    const HEIGHT: usize,
-    const WIDTH: usize,
-    const STEP: usize,
-    const C: usize,
-    const R: usize,
-    const V: usize,
-    const MASKED: bool,
-> Kernel<T> for Tile<'_, '_, '_, T, HEIGHT, WIDTH, STEP, C, R, V, MASKED>
+impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize> Kernel<T>
+    for Planes<'_, '_, T, HEIGHT, WIDTH, STEP, C>
 {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let View { memory, image, .. } = self.planes.view;
-        let first = self.first();
-        // The rows of input under the tile that are rows of the image.
-        let top = if first[0] < 0 { first[0].unsigned_abs() } else { 0 };
-        let left = image[0] as isize - first[0];
-        let bottom = if left < 0 { 0 } else { left.unsigned_abs().min((R - 1) * STEP + HEIGHT) };
-        let place = first[0] * image[1] as isize + first[1];
+        let columns = self.view.size[1];
+        if C > 1 || columns <= S::LANES {
+            simd.call(Narrow::<T, HEIGHT, WIDTH, STEP, C, 1>(self));
+        } else if has_two::<T, S>(HEIGHT, STEP) && columns <= 2 * S::LANES {
+            simd.call(Narrow::<T, HEIGHT, WIDTH, STEP, C, 2>(self));
+        } else {
+            simd.call(Wide::<T, HEIGHT, WIDTH, STEP, C>(self));
+        }
+    }
+}
+
+/// Whether there are registers for the sums of two vectors.
+const fn has_two<T: Copy, S: Simd<T>>(height: usize, step: usize) -> bool {
+    2 * began(height, step) + 5 <= S::REGISTERS
+}
+
+/// Channels of which one tile of `V` vectors has all columns: then they have little more in them than their rows.
+struct Narrow<'v, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize, const V: usize>(
+    Planes<'v, 'o, T, HEIGHT, WIDTH, STEP, C>,
+);
+
+impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize, const V: usize>
+    Kernel<T> for Narrow<'_, '_, T, HEIGHT, WIDTH, STEP, C, V>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        let Narrow(Planes { view, first, weights, bias, output, rows, .. }) = self;
+        let mut across = Across::<V, WIDTH>::new();
+        across.look::<T, STEP, C>(&view, 0, S::LANES);
+        let masks = across.masks::<T, S>(simd);
+        let band = Band::new::<T, HEIGHT, STEP>(&view, rows);
+        let planes = output.chunks_exact_mut(C * view.size[0] * view.size[1]);
+        let channels = planes.zip(weights.chunks_exact(C * HEIGHT * WIDTH)).zip((0..).step_by(C));
+        for ((output, weights), channel) in channels {
+            let channel = Channel::<T, S, HEIGHT, WIDTH, STEP, C>::new(simd, &view, first, weights, bias, channel);
+            channel.run_tile::<V, true>(simd, &band, 0, &masks, output);
+        }
+    }
+}
+
+/// Channels of several tiles side by side.
+struct Wide<'v, 'o, T, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize>(
+    Planes<'v, 'o, T, HEIGHT, WIDTH, STEP, C>,
+);
+
+impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize> Kernel<T>
+    for Wide<'_, '_, T, HEIGHT, WIDTH, STEP, C>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, simd: S) {
+        let Wide(Planes { view, first, weights, bias, output, rows, columns }) = self;
+        let band = if HEIGHT * WIDTH > FEW_TAPS {
+            HIGH_BAND
+        } else if view.size[1] < WIDE {
+            BAND
+        } else {
+            LOW_BAND
+        };
+        // Tiles are the same for all channels.
+        let mut of_one = Across::<1, WIDTH>::new();
+        let mut of_two = [const { Across::<2, WIDTH>::new() }; COLUMNS];
+        let planes = output.chunks_exact_mut(C * view.size[0] * view.size[1]);
+        let channels = planes.zip(weights.chunks_exact(C * HEIGHT * WIDTH)).zip((0..).step_by(C));
+        for ((output, weights), channel) in channels {
+            let channel = Channel::<T, S, HEIGHT, WIDTH, STEP, C>::new(simd, &view, first, weights, bias, channel);
+            let mut row = rows.start;
+            while row < rows.end {
+                let band = Band::new::<T, HEIGHT, STEP>(&view, row..rows.end.min(row + band));
+                row = band.rows.end;
+                let (mut column, mut visit) = (columns.start, 0);
+                while column < columns.end {
+                    column = if has_two::<T, S>(HEIGHT, STEP) && column + S::LANES < view.size[1] {
+                        let across = &mut of_two[visit % COLUMNS];
+                        visit += 1;
+                        channel.run_tiles(simd, &band, column, across, output)
+                    } else {
+                        channel.run_tiles(simd, &band, column, &mut of_one, output)
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Some rows of output.
+struct Band {
+    rows: Range<usize>,
+    /// The first row of the image that they see, how many of those before it that are none, and how many rows of the image.
+    first: usize,
+    above: usize,
+    there: usize,
+}
+
+impl Band {
+    #[inline(always)]
+    fn new<T, const HEIGHT: usize, const STEP: usize>(view: &View<'_, T>, rows: Range<usize>) -> Self {
+        let first = view.origin[0] + (rows.start * STEP) as isize;
+        let above = (-first).max(0).unsigned_abs();
+        let left = (view.image[0] as isize - first).max(0).unsigned_abs();
+        let there = left.min((rows.len() - 1) * STEP + HEIGHT).saturating_sub(above);
+        Band { rows, first: first.max(0).unsigned_abs(), above, there }
+    }
+}
+
+/// An output channel, or `C` of them.
+struct Channel<'c, 'v, T: Copy, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize>
+{
+    view: &'c View<'v, T>,
+    number: usize,
+    operands: Operands<'c, T, S, HEIGHT, WIDTH, C>,
+    weights: &'c [T],
+    bias: Option<&'c [T]>,
+}
+
+impl<'c, 'v, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize>
+    Channel<'c, 'v, T, S, HEIGHT, WIDTH, STEP, C>
+{
+    /// The `channel`th of some channels, the first of which has a number.
+    #[inline(always)]
+    fn new(
+        simd: S,
+        view: &'c View<'v, T>,
+        first: usize,
+        weights: &'c [T],
+        bias: Option<&'c [T]>,
+        channel: usize,
+    ) -> Self {
+        let bias = bias.map(|bias| &bias[channel..][..C]);
+        Channel { view, number: first + channel, operands: Operands::new(simd, weights, bias), weights, bias }
+    }
+
+    /// The tiles from a column on as long as what they see is alike. Says which column is the next.
+    #[inline(always)]
+    fn run_tiles<const V: usize>(
+        &self,
+        simd: S,
+        band: &Band,
+        column: usize,
+        across: &mut Across<V, WIDTH>,
+        output: &mut [T],
+    ) -> usize {
+        across.look::<T, STEP, C>(self.view, column, S::LANES);
+        let masks = across.masks::<T, S>(simd);
+        let wide = V * S::LANES / C;
+        for column in (across.column..).step_by(wide).take(across.tiles) {
+            if const { S::FREE_MASKS && shifted_columns(WIDTH, STEP) == 0 } || across.padded {
+                self.run_tile::<V, true>(simd, band, column, &masks, output);
+            } else {
+                self.run_tile::<V, false>(simd, band, column, &masks, output);
+            }
+        }
+        if column == 0 && self.view.before > 0 { S::LANES + self.view.before } else { column + across.tiles * wide }
+    }
+
+    #[inline(always)]
+    fn run_tile<const V: usize, const MASKED: bool>(
+        &self,
+        simd: S,
+        band: &Band,
+        column: usize,
+        masks: &[[S::Mask; V]; WIDTH],
+        output: &mut [T],
+    ) {
+        let View { memory, pitch, origin, size, limits, far, .. } = *self.view;
+        let (rows, count) = (&band.rows, band.rows.len());
+        let place = (band.first * pitch) as isize + origin[1] + (column * STEP) as isize;
         let len = match (C, STEP) {
             (1, _) => V * S::LANES * STEP,
             (_, 1) => S::LANES / 2,
             _ => S::LANES,
         } + (WIDTH - 1).next_multiple_of(STEP);
-        let channels = &self.planes.channels;
-        let one = Rows::new(memory, channels[0].start + place, image[1], len, top..bottom);
-        let other = Rows::new(memory, channels[C - 1].start + place, image[1], len, top..bottom);
-        let (Some(one), Some(other)) = (one, other) else {
-            return self.run_held(simd, len, top..bottom);
+        let mut places = [place; C];
+        for (index, place) in places.iter_mut().enumerate() {
+            *place += self.view.start_of(self.number + index);
+        }
+        let Some(mut input) = Rows::new(memory, places, pitch, len, [band.above, band.there]) else {
+            let (view, first, weights, bias) = (*self.view, self.number, self.weights, self.bias);
+            let (rows, columns) = (rows.clone(), column..column + 1);
+            let planes = Planes::<T, HEIGHT, WIDTH, STEP, C> { view, first, weights, bias, output, rows, columns };
+            return planes.run_held(simd, band.first..band.first + band.there, len);
         };
-        self.ask_ahead(simd, place);
-        let sums = self.multiply(simd, [one, other]);
-        self.store(simd, sums);
+        let (at, written) = (rows.start * size[1] + column, (size[1] - column).min(V * S::LANES));
+        if V > 1 && size[1] >= FAR {
+            // What the rows below will see and these do not, and if caches do not hold it, what those will write.
+            let below = places[0] + (band.there * pitch) as isize;
+            ask_for(simd, memory, below.max(0).unsigned_abs(), pitch, [count * STEP, V * STEP]);
+            if const { HEIGHT * WIDTH <= FEW_TAPS } && far {
+                ask_for(simd, output, at + count * size[1], size[1], [count, V]);
+            }
+        }
+        let Some(mut output) = RowsMut::<T, C>::new(output, at, size[1], written, count) else { return };
+        let mut sums = [[simd.splat(T::ZERO); V]; HEIGHT];
+        for turn in 0..const { began(HEIGHT, STEP) } + count {
+            unroll!(INNER < STEP, at most 2, {
+                if let Some(rows) = input.next() {
+                    let (row, other) = (&rows[0][..len], &rows[C - 1][..len]);
+                    let x = self.operands.pixels::<V, STEP, MASKED>(simd, row, other, masks);
+                    self.operands.add::<V, STEP, INNER>(simd, &x, [turn, count], &mut sums);
+                }
+            });
+            if turn >= const { began(HEIGHT, STEP) }
+                && let Some(mut to) = output.next()
+            {
+                let results = self.operands.results(simd, sums[0], limits);
+                let (to, other) = to.split_at_mut(1);
+                if C == 1 {
+                    if V == 2 {
+                        simd.store(results[0], to[0]);
+                    }
+                    store_run(simd, results[V - 1], &mut to[0][(V - 1) * S::LANES..]);
+                } else {
+                    simd.store_halves(results[0], to[0], other[0]);
+                }
+            }
+            unroll!(ROW < HEIGHT, at most 8, {
+                sums[ROW] = if ROW + 1 < HEIGHT { sums[(ROW + 1) % HEIGHT] } else { [simd.splat(T::ZERO); V] };
+            });
+        }
     }
 }
 
-impl<
-    T: Arithmetic,
-    const HEIGHT: usize,
-    const WIDTH: usize,
-    const STEP: usize,
-    const C: usize,
-    const R: usize,
-    const V: usize,
-    const MASKED: bool,
-> Tile<'_, '_, '_, T, HEIGHT, WIDTH, STEP, C, R, V, MASKED>
+impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, const C: usize>
+    Planes<'_, '_, T, HEIGHT, WIDTH, STEP, C>
 {
-    /// Input position under the first tap for the tile's first pixel.
-    #[inline(always)]
-    fn first(&self) -> [isize; 2] {
-        let origin = self.planes.view.origin;
-        [origin[0] + (self.row * STEP) as isize, origin[1] + (self.across.column * STEP) as isize]
-    }
-
-    /// Asks for what the tile below will see and this one does not, and if caches do not hold it, for what that one will write.
-    #[inline(always)]
-    fn ask_ahead<S: Simd<T>>(&self, simd: S, place: isize) {
-        let View { memory, image, size, far, .. } = self.planes.view;
-        if size[1] < FAR {
+    /// A tile at an end of the memory: with a copy of what its first or last rows see, `len` elements of each, and zeros where there is nothing. They see so many rows
+    /// of the image, from `seen` on.
+    #[cold]
+    #[inline(never)]
+    fn run_held<S: Simd<T>>(self, simd: S, seen: Range<usize>, len: usize) {
+        let Planes { view, first, weights, bias, output, rows, columns } = self;
+        let mut run = |view: View<'_, T>, rows: Range<usize>| {
+            let (output, columns) = (&mut *output, columns.clone());
+            Planes::<T, HEIGHT, WIDTH, STEP, C> { view, first, weights, bias, output, rows, columns }.run(simd);
+        };
+        // Rows of output that see no more than can be copied.
+        let few = const { (INPUTS - HEIGHT) / STEP + 1 };
+        if rows.len() > few {
+            let end = rows.end.saturating_sub(few).max(rows.start + few);
+            let parts = [rows.start..rows.start + few, rows.start + few..end, end..rows.end];
+            parts.into_iter().filter(|rows| !rows.is_empty()).for_each(|rows| run(view, rows));
             return;
         }
-        let below = place + (((R - 1) * STEP + HEIGHT) * image[1]) as isize;
-        let below = (self.planes.channels[0].start + below).max(0).unsigned_abs();
-        ask_for(simd, memory, below, image[1], [R * STEP, V * STEP]);
-        if const { HEIGHT * WIDTH <= FEW_TAPS } && far {
-            let below = (self.row + R) * size[1] + self.across.column;
-            ask_for(simd, self.planes.outputs[0], below, size[1], [R, V]);
+        let View { memory, pitch, origin, .. } = view;
+        let x = origin[1] + (columns.start * STEP) as isize;
+        let mut held = [[[T::ZERO; MOST]; INPUTS]; C];
+        for (index, held) in held.iter_mut().enumerate() {
+            let start = view.start_of(first + index) + x;
+            for (row, held) in seen.clone().zip(held) {
+                copy_there(memory, start + (row * pitch) as isize, &mut held[..len]);
+            }
         }
+        let plane = INPUTS * MOST;
+        let start = -((seen.start * MOST + first * plane) as isize) - x;
+        let memory = held.as_flattened().as_flattened();
+        run(View { memory, start, plane, pitch: MOST, multiplier: 1, ..view }, rows);
     }
+}
 
-    /// The sums, with the bias, within the limits.
+/// What the rows of a channel, or of `C` channels, are multiplied with.
+struct Operands<'w, T: Copy, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, const C: usize> {
+    taps: [[S::Vector; WIDTH]; HEIGHT],
+    weights: &'w [[T; WIDTH]; HEIGHT],
+    bias: S::Vector,
+}
+
+impl<'w, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, const C: usize>
+    Operands<'w, T, S, HEIGHT, WIDTH, C>
+{
     #[inline(always)]
-    fn multiply<S: Simd<T>>(&self, simd: S, rows: [Rows<'_, T>; 2]) -> [[S::Vector; V]; R] {
-        let channels = &self.planes.channels;
-        let (one, other) = (&channels[0], &channels[C - 1]);
-        let mut masks = [[simd.mask(0); V]; WIDTH];
+    fn new(simd: S, weights: &'w [T], bias: Option<&[T]>) -> Self {
+        let taps = |channel: usize| -> &'w [[T; WIDTH]; HEIGHT] {
+            let taps = &weights[channel * HEIGHT * WIDTH..][..HEIGHT * WIDTH];
+            taps.as_chunks().0.try_into().expect("as many rows")
+        };
+        let (weights, others) = (taps(0), taps(C - 1));
         let mut taps = [[simd.splat(T::ZERO); WIDTH]; HEIGHT];
         unroll!(COLUMN < WIDTH, at most 8, {
-            unroll!(VECTOR < V, at most 2, {
-                masks[COLUMN][VECTOR] = simd.mask(self.across.lanes[COLUMN][VECTOR]);
-            });
             unroll!(ROW < HEIGHT, at most 8, {
-                taps[ROW][COLUMN] = match C {
-                    1 => simd.splat(one.weights[ROW][COLUMN]),
-                    _ => simd.splat_halves(one.weights[ROW][COLUMN], other.weights[ROW][COLUMN]),
-                };
+                taps[ROW][COLUMN] = splat::<T, S, C>(simd, weights[ROW][COLUMN], others[ROW][COLUMN]);
             });
         });
-        let mut sums = [[simd.splat(T::ZERO); V]; R];
-        unroll!(INPUT < ((R - 1) * STEP + HEIGHT), {
-            // A branch for each row: without one the compiler loads all pixels before it uses any, more than there are registers.
-            if let (Some(pixels), Some(others)) = (rows[0].row(INPUT), rows[1].row(INPUT)) {
-                let x = self.pixels(simd, pixels, others);
-                self.add_row::<S, INPUT>(simd, x, &masks, &taps, &mut sums);
-            }
-        });
-        let bias = if C == 1 { simd.splat(one.bias) } else { simd.splat_halves(one.bias, other.bias) };
-        unroll!(ROW < R, at most 8, {
-            unroll!(VECTOR < V, at most 2, {
-                sums[ROW][VECTOR] = simd.add(bias, sums[ROW][VECTOR]);
-            });
-        });
-        limit(simd, &mut sums, self.planes.view.limits);
-        sums
+        let bias = match bias {
+            Some(bias) => splat::<T, S, C>(simd, bias[0], bias[C - 1]),
+            None => simd.splat(T::ZERO),
+        };
+        Operands { taps, weights, bias }
     }
 
-    /// What the taps of each column see of a row of input. A function of its own, as the next, since compilers take long over loops that are written out within
-    /// others.
+    /// What the taps of each column see of a row of input, of one channel and maybe of another one.
     #[inline(always)]
-    fn pixels<S: Simd<T>>(&self, simd: S, pixels: &[T], others: &[T]) -> [[S::Vector; V]; WIDTH] {
+    fn pixels<const V: usize, const STEP: usize, const MASKED: bool>(
+        &self,
+        simd: S,
+        row: &[T],
+        other: &[T],
+        masks: &[[S::Mask; V]; WIDTH],
+    ) -> [[S::Vector; V]; WIDTH] {
         let shifted = if S::SHIFTS && C == 1 && !MASKED { shifted_columns(WIDTH, STEP) } else { 0 };
         let mut x = [[simd.splat(T::ZERO); V]; WIDTH];
         let mut behind = simd.splat(T::ZERO);
         if shifted > 0 {
-            behind = simd.load_partial(&pixels[V * S::LANES..V * S::LANES + WIDTH - 1]);
+            behind = simd.load_partial(&row[V * S::LANES..V * S::LANES + WIDTH - 1]);
         }
         unroll!(VECTOR < V, at most 2, {
             unroll!(COLUMN < WIDTH, at most 8, {
                 let (first, at) = (VECTOR * S::LANES, VECTOR * S::LANES * STEP + COLUMN);
                 if (1..=shifted).contains(&COLUMN) {
-                    let next = if VECTOR + 1 == V { behind } else { simd.load(&pixels[first + S::LANES..]) };
+                    let next = if VECTOR + 1 == V { behind } else { simd.load(&row[first + S::LANES..]) };
                     x[COLUMN][VECTOR] = simd.shift(x[0][VECTOR], next, COLUMN);
                 } else if STEP == 1 {
                     x[COLUMN][VECTOR] = match C {
-                        1 => simd.load(&pixels[at..]),
-                        _ => simd.load_halves(&pixels[at..], &others[at..]),
+                        1 => simd.load(&row[at..]),
+                        _ => simd.load_halves(&row[at..], &other[at..]),
                     };
                 } else if COLUMN.is_multiple_of(2) {
-                    let behind = if C == 1 { &pixels[at + S::LANES..] } else { &others[at..] };
-                    let (even, odd) = simd.unzip(simd.load(&pixels[at..]), simd.load(behind));
+                    let behind = if C == 1 { &row[at + S::LANES..] } else { &other[at..] };
+                    let (even, odd) = simd.unzip(simd.load(&row[at..]), simd.load(behind));
                     x[COLUMN][VECTOR] = even;
                     if COLUMN + 1 < WIDTH {
                         x[COLUMN + 1][VECTOR] = odd;
@@ -441,112 +554,71 @@ impl<
                 }
             });
         });
+        if MASKED {
+            unroll!(COLUMN < WIDTH, at most 8, {
+                unroll!(VECTOR < V, at most 2, {
+                    x[COLUMN][VECTOR] = simd.keep(x[COLUMN][VECTOR], masks[COLUMN][VECTOR]);
+                });
+            });
+        }
         x
     }
 
-    /// Adds the products of what the taps of each column see of a row of input.
+    /// Adds the products of a row of input to the sums of the rows of output that see it. A function of its own, as the next, since compilers take long over
+    /// loops that are written out within others.
     #[inline(always)]
-    fn add_row<S: Simd<T>, const INPUT: usize>(
+    fn add<const V: usize, const STEP: usize, const INNER: usize>(
         &self,
         simd: S,
-        x: [[S::Vector; V]; WIDTH],
-        masks: &[[S::Mask; V]; WIDTH],
-        taps: &[[S::Vector; WIDTH]; HEIGHT],
-        sums: &mut [[S::Vector; V]; R],
+        x: &[[S::Vector; V]; WIDTH],
+        [turn, count]: [usize; 2],
+        sums: &mut [[S::Vector; V]; HEIGHT],
+    ) {
+        unroll!(BEFORE < HEIGHT, at most 8, {
+            if const { BEFORE * STEP + INNER < HEIGHT } {
+                // The row of output that began so many turns before. With few taps it costs less to compute rows that there are not than to ask.
+                if const { HEIGHT <= 3 || WIDTH == 1 } || turn.wrapping_sub(BEFORE) < count {
+                    let row = const { began(HEIGHT, STEP) } - BEFORE;
+                    self.add_row::<V, STEP>(simd, x, BEFORE * STEP + INNER, &mut sums[row]);
+                }
+            }
+        });
+    }
+
+    /// Adds those of a row of taps.
+    #[inline(always)]
+    fn add_row<const V: usize, const STEP: usize>(
+        &self,
+        simd: S,
+        x: &[[S::Vector; V]; WIDTH],
+        row: usize,
+        sums: &mut [S::Vector; V],
     ) {
         unroll!(COLUMN < WIDTH, at most 8, {
-            let mut x = x[COLUMN];
-            if MASKED {
-                unroll!(VECTOR < V, at most 2, {
-                    x[VECTOR] = simd.keep(x[VECTOR], masks[COLUMN][VECTOR]);
-                });
-            }
-            self.add_column::<S, INPUT>(simd, COLUMN, x, taps, sums);
+            // Without registers for all taps they are read at each use.
+            let held = HEIGHT * WIDTH + (began(HEIGHT, STEP) + 1 + WIDTH) * V <= S::REGISTERS;
+            let tap = if C == 2 || held { self.taps[row][COLUMN] } else { simd.splat(self.weights[row][COLUMN]) };
+            multiply_add(simd, &x[COLUMN], tap, sums);
         });
     }
 
-    /// Adds those of one column.
+    /// What becomes of the sums of a row.
     #[inline(always)]
-    fn add_column<S: Simd<T>, const INPUT: usize>(
-        &self,
-        simd: S,
-        column: usize,
-        x: [S::Vector; V],
-        taps: &[[S::Vector; WIDTH]; HEIGHT],
-        sums: &mut [[S::Vector; V]; R],
-    ) {
-        unroll!(ROW < R, at most 8, {
-            if Sees::<ROW, STEP, HEIGHT, INPUT>::HOLDS {
-                // Without registers for all taps they are read at each use.
-                let tap = if S::REGISTERS <= 16 || (C == 1 && HEIGHT * WIDTH > S::REGISTERS) {
-                    simd.splat(self.planes.channels[0].weights[INPUT - ROW * STEP][column])
-                } else {
-                    taps[INPUT - ROW * STEP][column]
-                };
-                multiply_add(simd, &x, tap, &mut sums[ROW]);
-            }
+    fn results<const V: usize>(&self, simd: S, mut sums: [S::Vector; V], limits: Option<[T; 2]>) -> [S::Vector; V] {
+        unroll!(VECTOR < V, at most 2, {
+            sums[VECTOR] = simd.add(self.bias, sums[VECTOR]);
         });
+        if let Some(limits) = limits {
+            limit_row(simd, &mut sums, limits);
+        }
+        sums
     }
+}
 
-    #[inline(always)]
-    fn store<S: Simd<T>>(self, simd: S, sums: [[S::Vector; V]; R]) {
-        let (width, column) = (self.planes.view.size[1], self.across.column);
-        let rows = self.row * width..(self.row + R) * width;
-        let (first, others) = self.planes.outputs.split_at_mut(1);
-        let one = &mut first[0][rows.clone()];
-        if C == 2 {
-            let other = &mut others[0][rows];
-            unroll!(ROW < R, at most 8, {
-                let to = ROW * width..(ROW + 1) * width;
-                simd.store_halves(sums[ROW][0], &mut one[to.clone()], &mut other[to]);
-            });
-            return;
-        }
-        // One question for all rows: with one for each, the compiler works on one row after the other and keeps the pixels in memory meanwhile.
-        if column + V * S::LANES <= width {
-            unroll!(ROW < R, at most 8, {
-                let to = &mut one[ROW * width + column..][..V * S::LANES];
-                unroll!(VECTOR < V, at most 2, {
-                    simd.store(sums[ROW][VECTOR], &mut to[VECTOR * S::LANES..]);
-                });
-            });
-        } else {
-            unroll!(ROW < R, at most 8, {
-                let (whole, part) = one[ROW * width + column..(ROW + 1) * width].split_at_mut((V - 1) * S::LANES);
-                if V == 2 {
-                    simd.store(sums[ROW][0], whole);
-                }
-                simd.store_partial(sums[ROW][V - 1], part);
-            });
-        }
-    }
-
-    /// At an end of the memory: with a copy of what the tile sees, and zeros where there is nothing.
-    #[cold]
-    #[inline(never)]
-    fn run_held<S: Simd<T>>(self, simd: S, len: usize, there: Range<usize>) {
-        let [y, x] = self.first();
-        let Tile { planes, row, across } = self;
-        let View { memory, image, .. } = planes.view;
-        let mut held = [[[T::ZERO; MOST]; INPUTS]; C];
-        let mut channels = planes.channels;
-        for (index, (channel, held)) in channels.iter_mut().zip(&mut held).enumerate() {
-            for (row, held) in there.clone().zip(held) {
-                let place = channel.start + (y + row as isize) * image[1] as isize + x;
-                let (before, from) = ((-place).max(0).unsigned_abs(), place.max(0).unsigned_abs());
-                if before < len && from < memory.len() {
-                    let count = (len - before).min(memory.len() - from);
-                    held[before..before + count].copy_from_slice(&memory[from..from + count]);
-                }
-            }
-            channel.start = (index * INPUTS * MOST) as isize - (y + there.start as isize) * MOST as isize - x;
-        }
-        let memory = held.as_flattened().as_flattened();
-        let view = View { memory, image: [image[0], MOST], ..planes.view };
-        let outputs = planes.outputs.each_mut().map(|output| &mut **output);
-        let mut planes = Planes::<T, HEIGHT, WIDTH, STEP, C> { view, channels, outputs };
-        simd.call(Tile::<T, HEIGHT, WIDTH, STEP, C, R, V, MASKED> { planes: &mut planes, row, across });
-    }
+/// One value in all lanes, or two in half of them each.
+#[inline(always)]
+fn splat<T: Arithmetic, S: Simd<T>, const C: usize>(simd: S, one: T, other: T) -> S::Vector {
+    if C == 1 { simd.splat(one) } else { simd.splat_halves(one, other) }
 }
 
 /// Behind the first column of taps, the columns whose pixels are the first one's, shifted, where that is worth it: half of them, so that shifts and the loads of
@@ -555,32 +627,7 @@ const fn shifted_columns(width: usize, step: usize) -> usize {
     if step == 1 && width >= 5 { width / 2 } else { 0 }
 }
 
-/// Whether a row of a tile sees a row of input.
-pub(super) struct Sees<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize>;
-
-impl<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize> Sees<ROW, STEP, HEIGHT, INPUT> {
-    pub(super) const HOLDS: bool = is_seen(INPUT, ROW * STEP, HEIGHT);
-}
-
-/// Whether a row of input is under a kernel so high that begins at row `first`.
-pub(super) const fn is_seen(input: usize, first: usize, height: usize) -> bool {
-    first <= input && input < first + height
-}
-
 /// The lowest bits, so many; all of them from 32 on.
 pub(super) const fn first_bits(count: usize) -> u32 {
     if count < 32 { (1 << count) - 1 } else { u32::MAX }
-}
-
-/// A piece of memory that begins before it or ends behind it, with zeros where there is none.
-#[cold]
-#[inline(never)]
-pub(super) fn held_at<T: Arithmetic>(memory: &[T], place: isize) -> [T; MOST] {
-    let mut held = [T::ZERO; MOST];
-    let (before, from) = ((-place).max(0) as usize, place.max(0) as usize);
-    if before < MOST && from < memory.len() {
-        let len = (MOST - before).min(memory.len() - from);
-        held[before..before + len].copy_from_slice(&memory[from..from + len]);
-    }
-    held
 }

@@ -10,8 +10,8 @@
 //!         for column of taps: x[0..V] = row[column..]; acc[r][0..V] += weight[r] * x[0..V]
 //! ```
 
-use super::copy::store_run;
-use super::image_tile::{ImagePlanes, Sees, first_bits, held_at};
+use super::copy::{copy_there, store_run};
+use super::image_tile::{ImagePlanes, first_bits};
 use super::tile::{limit, multiply_add};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
@@ -19,6 +19,8 @@ use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 const HELD: usize = 2048;
 /// Elements behind it that may be read and written.
 const MARGIN: usize = 128;
+/// Elements of a row that are read, at most.
+const MOST: usize = 80;
 /// Vectors of a tile, one below the other: where it has two side by side, and where it has one and few registers, so that the rows of 7 pixels and
 /// 14 are none too few for the sums to wait for each other.
 const ROWS: usize = 4;
@@ -146,7 +148,7 @@ impl<T: Arithmetic> Take<'_, T> {
             let from = match self.memory.get(from..from + len) {
                 Some(from) => from,
                 None => {
-                    end = held_at(self.memory, from as isize);
+                    end = held_at(self.memory, from);
                     &end[..len]
                 }
             };
@@ -332,4 +334,25 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
             }
         });
     }
+}
+
+/// Whether a row of a tile sees a row of input.
+struct Sees<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize>;
+
+impl<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize> Sees<ROW, STEP, HEIGHT, INPUT> {
+    const HOLDS: bool = is_seen(INPUT, ROW * STEP, HEIGHT);
+}
+
+/// Whether a row of input is under a kernel so high that begins at row `first`.
+const fn is_seen(input: usize, first: usize, height: usize) -> bool {
+    first <= input && input < first + height
+}
+
+/// A row at the end of the memory, with zeros behind it.
+#[cold]
+#[inline(never)]
+fn held_at<T: Arithmetic>(memory: &[T], place: usize) -> [T; MOST] {
+    let mut held = [T::ZERO; MOST];
+    copy_there(memory, place as isize, &mut held);
+    held
 }

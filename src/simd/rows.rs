@@ -1,44 +1,108 @@
-//! Rows of an image that has none above its first one and below its last one, checked once for all of them.
+//! Rows of memory that are as far from each other as the next ones, checked once for all of them.
 
-use core::ops::Range;
+use core::hint::assert_unchecked;
+use core::marker::PhantomData;
 
-/// Rows of as many elements, each a pitch behind the one before, of which only some are there.
-pub(crate) struct Rows<'a, T> {
-    memory: &'a [T],
-    /// Where row 0 would begin: maybe before the memory, if it is not there.
-    place: isize,
-    pitch: isize,
+/// Rows of as many elements, each a pitch behind the one before, in `C` places at a time. Some are not there: the first ones, and those behind the last one.
+pub(crate) struct Rows<'a, T, const C: usize> {
+    /// Where the next row begins, if it is there.
+    next: [*const T; C],
+    pitch: usize,
     len: usize,
-    /// The first row that is there, and how many are.
-    first: usize,
+    /// Its number, from the first one on that is there; and how many are there.
+    number: usize,
     count: usize,
+    memory: PhantomData<&'a [T]>,
 }
 
-impl<'a, T> Rows<'a, T> {
-    /// Nothing if some of the rows that are `there` are not in memory.
+impl<'a, T, const C: usize> Rows<'a, T, C> {
+    /// `count` rows that are there, the first of which begin at `places`, behind some that are not. Nothing if some of them are not in memory.
     #[inline(always)]
-    pub(crate) fn new(memory: &'a [T], place: isize, pitch: usize, len: usize, there: Range<usize>) -> Option<Self> {
-        let pitch = isize::try_from(pitch).ok()?;
-        if !there.is_empty() {
-            let first = pitch.checked_mul(there.start as isize)?.checked_add(place)?;
-            let last = pitch.checked_mul((there.end - 1) as isize)?.checked_add(place)?;
-            if first < 0 || last < 0 || memory.len() < len || last.unsigned_abs() > memory.len() - len {
-                return None;
+    pub(crate) fn new(
+        memory: &'a [T],
+        places: [isize; C],
+        pitch: usize,
+        len: usize,
+        [before, count]: [usize; 2],
+    ) -> Option<Self> {
+        let mut next = [memory.as_ptr(); C];
+        if count > 0 {
+            for (next, place) in next.iter_mut().zip(places) {
+                let first = usize::try_from(place).ok()?;
+                if !reaches(memory.len(), first, pitch, len, count) {
+                    return None;
+                }
+                *next = next.wrapping_add(first).wrapping_sub(before.wrapping_mul(pitch));
             }
         }
-        Some(Rows { memory, place, pitch, len, first: there.start, count: there.len() })
+        Some(Rows { next, pitch, len, number: 0usize.wrapping_sub(before), count, memory: PhantomData })
     }
 
-    /// A row, if it is there.
+    /// The next row of each place, if it is there.
     #[inline(always)]
-    pub(crate) fn row(&self, row: usize) -> Option<&'a [T]> {
-        if row.wrapping_sub(self.first) >= self.count {
+    pub(crate) fn next(&mut self) -> Option<[&'a [T]; C]> {
+        let (rows, number) = (self.next, self.number);
+        self.next = rows.map(|row| row.wrapping_add(self.pitch));
+        self.number = number.wrapping_add(1);
+        if number >= self.count {
             return None;
         }
-        let start = (self.place + row as isize * self.pitch).unsigned_abs();
-        // SAFETY: `new` has checked the first and the last of the rows that are there, and the others lie between.
-        Some(unsafe { self.memory.get_unchecked(start..start + self.len) })
+        Some(rows.map(|row| {
+            // SAFETY: `new` has checked the first and the last of the rows that are there, and the others lie between. The memory is borrowed for as long as
+            // the rows are.
+            unsafe {
+                assert_unchecked(!row.is_null());
+                core::slice::from_raw_parts(row, self.len)
+            }
+        }))
     }
+}
+
+/// The same to be written, of which all are there.
+pub(crate) struct RowsMut<'a, T, const C: usize> {
+    next: [*mut T; C],
+    pitch: usize,
+    len: usize,
+    left: usize,
+    memory: PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T, const C: usize> RowsMut<'a, T, C> {
+    /// `count` rows from element `first` of each of `C` equal parts of some memory. Nothing if some of them are not there.
+    #[inline(always)]
+    pub(crate) fn new(memory: &'a mut [T], first: usize, pitch: usize, len: usize, count: usize) -> Option<Self> {
+        let part = memory.len() / C;
+        if count > 0 && !reaches(part, first, pitch, len, count) {
+            return None;
+        }
+        let mut next = [memory.as_mut_ptr().wrapping_add(first); C];
+        for (index, next) in next.iter_mut().enumerate() {
+            *next = next.wrapping_add(index * part);
+        }
+        Some(RowsMut { next, pitch, len, left: count, memory: PhantomData })
+    }
+
+    /// The next row of each part, if there is one.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> Option<[&mut [T]; C]> {
+        if self.left == 0 {
+            return None;
+        }
+        let rows = self.next;
+        (self.next, self.left) = (rows.map(|row| row.wrapping_add(self.pitch)), self.left - 1);
+        // SAFETY: `new` has checked the first and the last row of a part, and the others lie between. Parts do not overlap, and the rows before are no longer borrowed.
+        Some(rows.map(|row| unsafe {
+            assert_unchecked(!row.is_null());
+            core::slice::from_raw_parts_mut(row, self.len)
+        }))
+    }
+}
+
+/// Whether so much memory has some rows, one at least.
+#[inline(always)]
+fn reaches(memory: usize, first: usize, pitch: usize, len: usize, count: usize) -> bool {
+    let last = (count - 1).checked_mul(pitch).and_then(|rows| rows.checked_add(first));
+    last.is_some_and(|last| memory >= len && last <= memory - len)
 }
 
 #[cfg(test)]
@@ -47,24 +111,37 @@ mod tests {
 
     const MEMORY: [usize; 10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 
-    fn rows(place: isize, there: Range<usize>) -> Option<Vec<Option<&'static [usize]>>> {
-        let rows = Rows::new(&MEMORY, place, 3, 2, there)?;
-        Some((0..5).map(|row| rows.row(row)).collect())
+    fn rows(place: isize, there: [usize; 2]) -> Option<Vec<Option<[&'static [usize]; 2]>>> {
+        let mut rows = Rows::new(&MEMORY, [place, place - 1], 3, 2, there)?;
+        Some((0..5).map(|_| rows.next()).collect())
     }
 
     #[test]
     fn rows_that_are_there_are_read() {
-        let some = |first: usize| Some(&MEMORY[first..first + 2]);
-        assert_eq!(rows(-4, 2..4), Some(vec![None, None, some(2), some(5), None]));
-        assert_eq!(rows(2, 0..3), Some(vec![some(2), some(5), some(8), None, None]));
-        assert_eq!(rows(-100, 2..2), Some(vec![None; 5]));
+        let some = |first: usize| Some([&MEMORY[first..first + 2], &MEMORY[first - 1..first + 1]]);
+        assert_eq!(rows(2, [2, 2]), Some(vec![None, None, some(2), some(5), None]));
+        assert_eq!(rows(2, [0, 3]), Some(vec![some(2), some(5), some(8), None, None]));
+        assert_eq!(rows(-100, [2, 0]), Some(vec![None; 5]));
     }
 
     #[test]
     fn rows_must_be_in_memory() {
-        assert_eq!(rows(-4, 1..3), None);
-        assert_eq!(rows(3, 0..3), None);
-        assert_eq!(rows(isize::MAX, 0..3), None);
-        assert!(Rows::new(&MEMORY, 0, usize::MAX, 2, 0..2).is_none() && Rows::new(&MEMORY, 0, 1, 11, 0..1).is_none());
+        assert_eq!(rows(0, [1, 2]), None);
+        assert_eq!(rows(3, [0, 3]), None);
+        assert_eq!(rows(isize::MAX, [0, 3]), None);
+        assert!(Rows::new(&MEMORY, [0], usize::MAX, 2, [0, 2]).is_none());
+        assert!(Rows::new(&MEMORY, [0], 1, 11, [0, 1]).is_none());
+    }
+
+    #[test]
+    fn rows_are_written() {
+        let mut memory = MEMORY;
+        assert!(RowsMut::<_, 2>::new(&mut memory, 1, 3, 2, 2).is_none());
+        let mut rows = RowsMut::<_, 2>::new(&mut memory, 0, 3, 2, 2).expect("two rows");
+        while let Some([one, other]) = rows.next() {
+            one.fill(0);
+            other[0] = 1;
+        }
+        assert_eq!(memory, [0, 0, 2, 0, 0, 1, 6, 7, 1, 9]);
     }
 }
