@@ -9,9 +9,8 @@
 //! ```
 //!
 //! A multiply-add needs a vector of pixels, and most begin within a cache line and end in the next one: with vectors of a line each, loading takes twice as
-//! long as the multiply-add. So the pixels under neighbours of a row of taps are shifts of those under the first one, in half of the vectors; and under a
-//! column of taps, a row of pixels is loaded once for all rows of output that see it. To do that under other kernels takes another set of registers at the
-//! first and last rows of taps: it was slower for every size of kernel that is not known to the compiler.
+//! long as the multiply-add. So under kernels with as many rows of taps as a tile has rows, a row of pixels is loaded once for all rows of output that see it.
+//! Under others the pixels under neighbours of a row of taps are shifts of those under the first one, in half of the vectors.
 
 use core::ops::Range;
 
@@ -50,11 +49,12 @@ pub(crate) struct Plane<'a, 'o, T> {
 }
 
 /// How a tile reads pixels: no more than there are in a row of it; in whole vectors; some of those by shifts of others, under rows of taps; or each once for
-/// all rows of the tile, under columns of taps.
+/// all rows of the tile that see it, under columns of taps or under any other kernel.
 const PARTLY: usize = 0;
 const WHOLE: usize = 1;
 const SHIFTED: usize = 2;
-const SHARED: usize = 3;
+const OF_COLUMN: usize = 3;
+const SHARED: usize = 4;
 
 /// Whether a vector of a [`SHIFTED`] tile is one, of so many rows and vectors: half of them are. Then shifts take as long as the loads of the other half,
 /// and both as long as the multiply-adds.
@@ -66,29 +66,34 @@ impl<const READING: usize, const ROW: usize, const VECTOR: usize, const R: usize
     const HOLDS: bool = READING == SHIFTED && if R > 1 { ROW < R / 2 } else { VECTOR < V / 2 };
 }
 
-/// How the pixels under taps lie to each other: the lengths of the runs that the taps fall into if those of each of a run lie a pixel, or a row, behind those
-/// of the one before; 1 if they fall into none.
+/// How the pixels under taps lie to each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Order {
+    /// Taps of a row: those of each lie a pixel behind those of the one before.
     across: usize,
+    /// Such rows of which each lies a row of pixels below the one before.
     down: usize,
-    /// Whether all are one run of neighbours.
+    /// Whether all are one row.
     is_row: bool,
 }
 
 impl Order {
     /// That of taps whose first pixels lie there, where rows are `pitch` apart.
     pub(crate) fn new(offsets: &[u32], pitch: usize) -> Self {
-        let [across, down] = [1, pitch].map(|distance| run_len(offsets, distance));
+        let across = run_len(offsets.iter(), 1);
+        let down = run_len(offsets.iter().step_by(across), pitch);
         Order { across, down, is_row: across == offsets.len() }
     }
 }
 
-fn run_len(places: &[u32], distance: usize) -> usize {
-    let follows = |pair: &[u32]| (pair[1] as usize).checked_sub(distance) == Some(pair[0] as usize);
-    let len = 1 + places.windows(2).take_while(|pair| follows(pair)).count();
-    let mut runs = places.chunks(len);
-    if runs.all(|run| run.len() == len && run.windows(2).all(follows)) { len } else { 1 }
+/// The length of the runs that places fall into if those of a run are so far from each other; 1 if they fall into none.
+fn run_len<'p>(places: impl ExactSizeIterator<Item = &'p u32> + Clone, distance: usize) -> usize {
+    let follow = |(&before, &place): (&u32, &u32)| (place as usize).checked_sub(distance) == Some(before as usize);
+    let mut pairs = places.clone().zip(places.clone().skip(1));
+    let len = 1 + pairs.clone().take_while(|&pair| follow(pair)).count();
+    let alike =
+        places.len().is_multiple_of(len) && (1..).zip(&mut pairs).all(|(end, pair)| end % len == 0 || follow(pair));
+    if alike { len } else { 1 }
 }
 
 impl<T: Arithmetic> Kernel<T> for Plane<'_, '_, T> {
@@ -98,10 +103,12 @@ impl<T: Arithmetic> Kernel<T> for Plane<'_, '_, T> {
     fn run<S: Simd<T>>(mut self, simd: S) {
         let (rows, last_tap) = (self.size[0], self.offsets.iter().copied().max().unwrap_or(0) as usize);
         let Order { across, down, is_row } = self.order;
-        let reading = if S::SHIFTS && across > 2 {
-            SHIFTED
-        } else if down >= ROWS && self.blocks.iter().all(|block| block.len().is_multiple_of(down)) {
+        let reading = if down >= ROWS && across >= if S::SHIFTS { 2 } else { LONG } {
             SHARED
+        } else if S::SHIFTS && across > 2 {
+            SHIFTED
+        } else if down >= ROWS && across == 1 {
+            OF_COLUMN
         } else {
             WHOLE
         };
@@ -142,10 +149,12 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
                     let end = (row + R - 1) * self.pitch + column + last_tap + $vectors * S::LANES;
                     if end > self.pixels.len() {
                         self.run_tile::<S, R, $vectors, PARTLY>(simd, row, column);
-                    } else if const { S::SHIFTS && R * $vectors > 2 } && reading == SHIFTED {
-                        self.run_tile::<S, R, $vectors, SHIFTED>(simd, row, column);
-                    } else if const { R > 1 && S::CHANNEL_TILES } && reading == SHARED {
+                    } else if const { R > 1 && $vectors > 1 && S::CHANNEL_TILES } && reading == SHARED {
                         self.run_tile::<S, R, $vectors, SHARED>(simd, row, column);
+                    } else if const { R > 1 && S::CHANNEL_TILES } && reading == OF_COLUMN {
+                        self.run_tile::<S, R, $vectors, OF_COLUMN>(simd, row, column);
+                    } else if const { S::SHIFTS && R * $vectors > 2 } && self.order.across > 2 {
+                        self.run_tile::<S, R, $vectors, SHIFTED>(simd, row, column);
                     } else {
                         self.run_tile::<S, R, $vectors, WHOLE>(simd, row, column);
                     }
@@ -175,7 +184,10 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
         let len = if READING == PARTLY { (self.size[1] - column).min(V * S::LANES) } else { V * S::LANES };
         let tile = Tile::<T, R, V, READING> { pixels: &self.pixels[row * pitch + column..], pitch, len };
         let Order { across, down, .. } = self.order;
+        let across = if READING == OF_COLUMN { 1 } else { across };
         let mut sums = [[simd.splat(self.bias); V]; R];
+        // The row of taps, and its tap, that comes next.
+        let mut place = [0, 0];
         for block in self.blocks {
             let mut part = [[simd.splat(T::ZERO); V]; R];
             let (mut offsets, mut weights) = (&self.offsets[block.clone()], &self.weights[block.clone()]);
@@ -189,9 +201,27 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
                         left = if left == taps { across } else { left - taps };
                     }
                 }
-                SHARED => {
-                    for (offsets, weights) in offsets.chunks_exact(down).zip(weights.chunks_exact(down)) {
-                        tile.add_column(simd, offsets[0], weights, &mut part);
+                OF_COLUMN | SHARED => {
+                    while let [offset, ..] = *offsets {
+                        // Rows that a block ends within are not shared.
+                        let rows = if place[1] == 0 { (weights.len() / across).min(down - place[0]) } else { 0 };
+                        let taps = if rows >= ROWS { rows * across } else { weights.len().min(across - place[1]) };
+                        if rows >= ROWS {
+                            tile.add_rows(simd, offset, (&weights[..taps], across), &mut part);
+                            place = [place[0] + rows, 0];
+                        } else {
+                            for (&offset, weight) in offsets[..taps].iter().zip(weights) {
+                                tile.add_row(simd, offset, core::slice::from_ref(weight), &mut part);
+                            }
+                            place[1] += taps;
+                            if place[1] == across {
+                                place = [place[0] + 1, 0];
+                            }
+                        }
+                        if place[0] == down {
+                            place[0] = 0;
+                        }
+                        (offsets, weights) = (&offsets[taps..], &weights[taps..]);
                     }
                 }
                 _ => {
@@ -279,42 +309,60 @@ impl<T: Arithmetic, const R: usize, const V: usize, const READING: usize> Tile<'
         });
     }
 
-    /// Adds the products with a column of taps, as many as the [`ROWS`] of the tile at least.
+    /// Adds the products with some rows of taps, as many as the [`ROWS`] of the tile at least, of so many taps each.
     #[inline(always)]
-    fn add_column<S: Simd<T>>(&self, simd: S, offset: u32, weights: &[T], part: &mut [[S::Vector; V]; R]) {
-        let Tile { pixels, pitch, len } = *self;
-        let mut seen = (offset as usize..).step_by(pitch).map(|row| &pixels[row..][..len]);
-        let mut next = || seen.next().expect("rows without end");
+    fn add_rows<S: Simd<T>>(
+        &self,
+        simd: S,
+        offset: u32,
+        (weights, across): (&[T], usize),
+        part: &mut [[S::Vector; V]; R],
+    ) {
+        let rows = weights.len() / across;
+        let mut next = offset as usize;
         unroll!(LAST < (ROWS - 1), at most 4, {
-            add_seen::<T, S, R, V, 0, LAST>(simd, next(), &weights[..=LAST], part);
+            self.add_seen::<S, 0, LAST>(simd, &mut next, (weights, across), part);
         });
-        for weights in weights.windows(ROWS) {
-            add_seen::<T, S, R, V, 0, { ROWS - 1 }>(simd, next(), weights, part);
+        for first in 0..=rows - ROWS {
+            self.add_seen::<S, 0, { ROWS - 1 }>(simd, &mut next, (&weights[first * across..], across), part);
         }
         unroll!(BEFORE < (ROWS - 1), at most 4, {
             const FIRST: usize = BEFORE + 1;
-            let weights = &weights[weights.len() - (ROWS - FIRST)..];
-            add_seen::<T, S, R, V, FIRST, { ROWS - 1 }>(simd, next(), weights, part);
+            let weights = &weights[weights.len() - (ROWS - FIRST) * across..];
+            self.add_seen::<S, FIRST, { ROWS - 1 }>(simd, &mut next, (weights, across), part);
         });
     }
-}
 
-/// Adds the products of a row of pixels with the taps under which the rows `FIRST` to `LAST` of a tile see it, the last one's first.
-#[inline(always)]
-fn add_seen<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const FIRST: usize, const LAST: usize>(
-    simd: S,
-    pixels: &[T],
-    weights: &[T],
-    part: &mut [[S::Vector; V]; R],
-) {
-    unroll!(VECTOR < V, at most 8, {
-        let x = simd.load(&pixels[VECTOR * S::LANES..]);
+    /// Adds the products of the next row of pixels with the first ones of some rows of taps, under which the rows `FIRST` to `LAST` of the tile see it: the last
+    /// one's first.
+    #[inline(always)]
+    fn add_seen<S: Simd<T>, const FIRST: usize, const LAST: usize>(
+        &self,
+        simd: S,
+        next: &mut usize,
+        (weights, across): (&[T], usize),
+        part: &mut [[S::Vector; V]; R],
+    ) {
+        let pixels = &self.pixels[*next..][..self.len + across - 1];
+        *next += self.pitch;
+        let mut taps = [weights; R];
         unroll!(ROW < R, at most 4, {
             if IsWithin::<ROW, FIRST, LAST>::HOLDS {
-                part[ROW][VECTOR] = simd.fma(x, simd.splat(weights[LAST - ROW]), part[ROW][VECTOR]);
+                taps[ROW] = &weights[(LAST - ROW) * across..][..across];
             }
         });
-    });
+        for tap in 0..across {
+            let pixels = &pixels[tap..][..V * S::LANES];
+            unroll!(VECTOR < V, at most 8, {
+                let x = simd.load(&pixels[VECTOR * S::LANES..]);
+                unroll!(ROW < R, at most 4, {
+                    if IsWithin::<ROW, FIRST, LAST>::HOLDS {
+                        part[ROW][VECTOR] = simd.fma(x, simd.splat(taps[ROW][tap]), part[ROW][VECTOR]);
+                    }
+                });
+            });
+        }
+    }
 }
 
 /// Whether a row is one of those from the first to the last.
