@@ -191,9 +191,7 @@ impl<const V: usize, const WIDTH: usize> Across<V, WIDTH> {
             });
         });
     }
-}
 
-impl<const V: usize, const WIDTH: usize> Across<V, WIDTH> {
     #[inline(always)]
     fn masks<T: Copy, S: Simd<T>>(&self, simd: S) -> [[S::Mask; V]; WIDTH] {
         let mut masks = [[simd.mask(0); V]; WIDTH];
@@ -227,9 +225,10 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         let columns = self.view.size[1];
-        if C > 1 || columns <= S::LANES {
+        // Constants by themselves, so that what they rule out is not compiled.
+        if const { C > 1 } || columns <= S::LANES {
             simd.call(Narrow::<T, HEIGHT, WIDTH, STEP, C, 1>(self));
-        } else if has_two::<T, S>(HEIGHT, STEP) && columns <= 2 * S::LANES {
+        } else if const { has_two::<T, S>(HEIGHT, STEP) } && columns <= 2 * S::LANES {
             simd.call(Narrow::<T, HEIGHT, WIDTH, STEP, C, 2>(self));
         } else {
             simd.call(Wide::<T, HEIGHT, WIDTH, STEP, C>(self));
@@ -301,7 +300,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
                 row = band.rows.end;
                 let (mut column, mut visit) = (columns.start, 0);
                 while column < columns.end {
-                    column = if has_two::<T, S>(HEIGHT, STEP) && column + S::LANES < view.size[1] {
+                    column = if const { has_two::<T, S>(HEIGHT, STEP) } && column + S::LANES < view.size[1] {
                         let across = &mut of_two[visit % COLUMNS];
                         visit += 1;
                         channel.run_tiles(simd, &band, column, across, output)

@@ -108,8 +108,6 @@ impl<T: Arithmetic> Kernel<T> for Plane<'_, '_, T> {
         let Order { across, down, is_row } = self.order;
         let reading = if down >= ROWS && across >= if S::SHIFTS { 2 } else { WORTH_SHARING } {
             SHARED
-        } else if S::SHIFTS && across > 2 {
-            SHIFTED
         } else if down >= ROWS && across == 1 {
             OF_COLUMN
         } else {

@@ -340,12 +340,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
 struct Sees<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize>;
 
 impl<const ROW: usize, const STEP: usize, const HEIGHT: usize, const INPUT: usize> Sees<ROW, STEP, HEIGHT, INPUT> {
-    const HOLDS: bool = is_seen(INPUT, ROW * STEP, HEIGHT);
-}
-
-/// Whether a row of input is under a kernel so high that begins at row `first`.
-const fn is_seen(input: usize, first: usize, height: usize) -> bool {
-    first <= input && input < first + height
+    const HOLDS: bool = ROW * STEP <= INPUT && INPUT < ROW * STEP + HEIGHT;
 }
 
 /// A row at the end of the memory, with zeros behind it.
