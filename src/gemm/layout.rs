@@ -8,8 +8,7 @@ use core::ops::Range;
 use super::blocking::{self, TileShape};
 use super::{Gemm, Lanes, Runs, Source};
 use crate::element::Element;
-use crate::kernels::gather::Gather;
-use crate::kernels::pixel_tile::Gathering;
+use crate::kernels::gather::{Gather, Gathering};
 use crate::kernels::tile::{Block, CACHE_LINE, Tile};
 use crate::parts::even_part;
 use crate::simd::Isa;
@@ -38,6 +37,8 @@ const MANY_VECTORS: usize = 16;
 /// Bytes of weights and pixels of a block up to which tiles go through it as a whole: somewhat more than a first-level cache holds. Measured with `cargo bench --bench layers` on
 /// Emerald Rapids: 7x1 and 1x1 at 17x17 take 57 and 61 KiB, and are 1.03 to 1.05 times as fast in two parts; 3x3 takes 43 to 50 KiB, and would be 0.98 times as fast.
 const WHOLE_BLOCK: usize = 54 << 10;
+/// And where registers are few: first-level caches are of 32 KiB there. On Zen 4 with AVX2 7x1 at 17x17 takes 37 KiB, and is 1.06 times as fast in two parts, 1x1 at 17x17 and 28x28 1.08 to 1.14 times.
+const WHOLE_BLOCK_SMALL: usize = 34 << 10;
 
 /// Tiles, taps and places that are kept in all: small layers take some hundreds. What is kept is read again from the second-level cache at worst.
 const MOST_KEPT: usize = 16 << 10;
@@ -268,9 +269,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let of_tap = shape.panel_vectors() * shape.lanes + of_tile * apart / offsets.len();
         let bytes = self.weights.most_taps() * of_tap * size_of::<T>();
         // Few pixels bring few cache lines.
-        let one =
-            !shape.many_registers() || self.lanes != Lanes::Channels || shape.panels_together(self.lanes, most) > 1;
-        if !one && bytes > WHOLE_BLOCK { 2 } else { 1 }
+        let one = self.lanes != Lanes::Channels || shape.panels_together(self.lanes, most) > 1;
+        let most_bytes = if shape.many_registers() { WHOLE_BLOCK } else { WHOLE_BLOCK_SMALL };
+        if !one && bytes > most_bytes { 2 } else { 1 }
     }
 
     /// Lists what is packed behind a block, if any is: the next one, or the first one of the region below. The list is of the memory that it returns.
@@ -463,12 +464,10 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         Gathering { image, taps, list, ahead, to, slot, tiles: gathering }
     }
 
-    /// Whether the first rows of a tile of pixels that lie one behind the other may gather them.
+    /// Whether the first rows, or panel, of a tile of pixels that lie one behind the other may gather them.
     fn tiles_gather(&self) -> bool {
         let rows = self.weights.panels().range(self.panels.start..self.panels.start + 1).len();
-        self.lanes == Lanes::GatheredPixels
-            && !self.weights.has_masks()
-            && TileShape::of::<T>(self.isa).may_gather(rows)
+        !self.weights.has_masks() && TileShape::of::<T>(self.isa).tiles_gather(self.lanes, rows)
     }
 
     /// Lists the taps of a channel, for each sight.

@@ -20,7 +20,8 @@ use core::ops::Range;
 use crate::element::Element;
 use crate::kernels::channel_tile::{MultiplyChannels, Part};
 use crate::kernels::few_pixels::{self, MultiplyFew};
-use crate::kernels::pixel_tile::{Gathering, MultiplyPixels};
+use crate::kernels::gather::Gathering;
+use crate::kernels::pixel_tile::MultiplyPixels;
 use crate::kernels::tile::{Block, CACHE_LINE, Upcoming, before_line};
 use crate::parts::even_part;
 use crate::simd::taps::Clip;
@@ -212,11 +213,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 if self.lanes.are_pixels() {
                     self.multiply_pixels(block, index, gathering, output);
                 } else {
-                    let pixels = gathering.map_or(block.pixels, |gathering| &*gathering.to);
                     let pieces = self.panels.len() * (block.tiles.len() / 2);
                     let upcoming = Upcoming::new(upcoming, layouts.upcoming(), pieces);
-                    let block = Block { pixels, ..block };
-                    self.multiply_channels(block, index, &layout, (sums, upcoming), output);
+                    self.multiply_channels(block, index, &layout, (gathering, sums, upcoming), output);
                 }
             }
         }
@@ -269,7 +268,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         block: Block<'_, T>,
         index: usize,
         layout: &Layout,
-        (sums, mut upcoming): (&mut [T], Upcoming<'_, T>),
+        (mut gathering, sums, mut upcoming): (Option<Gathering<'_, T>>, &mut [T], Upcoming<'_, T>),
         output: &mut impl Rows<T>,
     ) {
         let (runs, shape, all) = (self.source.runs(), TileShape::of::<T>(self.isa), self.weights.panels());
@@ -309,9 +308,11 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 let next = &next[even_part(next.len(), layout.parts, part)];
                 let share = next.len().div_ceil(block.tiles.len());
                 let part = Part { first: part == 0, last: part + 1 == layout.parts };
-                let upcoming = &mut upcoming;
-                let mut multiply = |rows: &mut [&mut [T]]| {
-                    T::launch(self.isa, MultiplyChannels { block, sums, partial, part, next, share, upcoming, rows });
+                let (gathering, upcoming) = (gathering.as_mut(), &mut upcoming);
+                let multiply = |rows: &mut [&mut [T]]| {
+                    let of_panel =
+                        MultiplyChannels { block, gathering, sums, partial, part, next, share, upcoming, rows };
+                    T::launch(self.isa, of_panel);
                 };
                 if last && part.last {
                     output.with_rows(rows.start, rows.len(), multiply);

@@ -11,14 +11,17 @@
 //! that a tap sees on padding can be left out. Their sums are kept as `[pixel][channel]` until the last block: then
 //! [`transpose`](super::transpose) turns them.
 
+use super::gather::{Gathering, Pixels};
 use super::tile::{Block, CACHE_LINE, Upcoming, ask_for, before_lines, multiply_add};
 use super::transpose::transpose;
-use crate::simd::taps::{Clip, Runs, RunsOfTap};
+use crate::simd::taps::{Clip, Operand, Runs, RunsOfTap};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times the pixels of a block.
-pub(crate) struct MultiplyChannels<'a, 's, 'r, T> {
+pub(crate) struct MultiplyChannels<'a, 's, 'r, 'g, T> {
     pub(crate) block: Block<'a, T>,
+    /// Where pixels come from, and lie, if they are gathered.
+    pub(crate) gathering: Option<&'s mut Gathering<'g, T>>,
     /// `[pixel][channel]`, a pixel's channels in whole vectors.
     pub(crate) sums: &'s mut [T],
     /// Likewise what of a block's taps has been summed up before, if these are not its first ones, and is to be summed up further, if they are not its last ones.
@@ -120,7 +123,17 @@ const fn is_tile(registers: usize, vectors: usize, step: usize, runs: u16, len: 
     }
 }
 
-impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, T> {
+/// Whether tiles may gather their pixels, with so many registers: those of the first panel, one or two vectors for each tap. Measured with `cargo bench --bench layers` and AVX2.
+pub(crate) const fn gathers(registers: usize) -> bool {
+    registers <= 16
+}
+
+/// Whether there is such a tile.
+const fn is_gathering_tile<T: Copy, S: Simd<T>>(vectors: usize, step: usize) -> bool {
+    gathers(S::REGISTERS) && vectors == S::PANEL_VECTORS && step == 1
+}
+
+impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -140,14 +153,16 @@ impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, T> {
     }
 }
 
-impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
+impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, '_, T> {
     #[inline(always)]
-    fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(self, simd: S) {
+    fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(mut self, simd: S) {
         // Turning what is ready while the next tile is under way costs less than turning all at the end.
         let (mut turned, run) = (0, self.block.run as usize);
         let (mut weights, each) = (0, if self.upcoming.is_empty() { 1 } else { 2 });
         let skew = if self.block.far { before_lines(self.rows).unwrap_or(0) } else { 0 };
         for index in 0..self.block.tiles.len() {
+            let gathers = self.gathering.as_ref().is_some_and(|gathering| index < gathering.tiles);
+            let pixels = Pixels::of_tile(gathers, self.gathering.as_deref_mut(), self.block.pixels);
             // The odd ones ask for what is packed next, if there is any.
             let next = if index % 2 == 1 { self.upcoming.next() } else { None };
             let next = next.unwrap_or_else(|| {
@@ -159,8 +174,12 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                 ($($runs:literal x $($len:literal)*),*) => {
                     match (self.block.tiles[index].runs, self.block.tiles[index].len) {
                         $($(($runs, $len) if const { S::CHANNEL_TILES && is_tile(S::REGISTERS, V, STEP, $runs, $len) } => {
-                            let (block, sums, partial) = (&self.block, &mut *self.sums, &mut *self.partial);
-                            simd.call(OneTile::<T, { $runs * $len }, $len, V, STEP> { block, index, next, sums, partial, part: self.part });
+                            let (block, sums, partial, part) = (&self.block, &mut *self.sums, &mut *self.partial, self.part);
+                            if const { $runs == 1 && is_gathering_tile::<T, S>(V, STEP) } && gathers {
+                                simd.call(OneTile::<T, { $runs * $len }, $len, V, STEP, true> { block, index, pixels, next, sums, partial, part });
+                            } else {
+                                simd.call(OneTile::<T, { $runs * $len }, $len, V, STEP, false> { block, index, pixels, next, sums, partial, part });
+                            }
                         })*)*
                         size => unreachable!("no tile of runs and pixels {size:?}"),
                     }
@@ -192,13 +211,18 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, T> {
                 }
             }
         }
+        if let Some(gathering) = self.gathering {
+            gathering.tiles = 0;
+        }
     }
 }
 
 /// A tile of `N` pixels in runs of `P`, `STEP` apart or [`ANY_STEP`], and `V` vectors of channels.
-struct OneTile<'a, 's, T, const N: usize, const P: usize, const V: usize, const STEP: usize> {
+struct OneTile<'a, 's, 'g, T, const N: usize, const P: usize, const V: usize, const STEP: usize, const GATHERS: bool> {
     block: &'s Block<'a, T>,
     index: usize,
+    /// In an image if it gathers.
+    pixels: Pixels<'s, 'g, T>,
     /// What to ask for meanwhile.
     next: &'a [T],
     sums: &'s mut [T],
@@ -206,15 +230,19 @@ struct OneTile<'a, 's, T, const N: usize, const P: usize, const V: usize, const 
     part: Part,
 }
 
-impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize> Kernel<T>
-    for OneTile<'_, '_, T, N, P, V, STEP>
+impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize, const GATHERS: bool> Kernel<T>
+    for OneTile<'_, '_, '_, T, N, P, V, STEP, GATHERS>
 {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<T>>(self, simd: S) {
+    fn run<S: Simd<T>>(mut self, simd: S) {
         let tile = &self.block.tiles[self.index];
-        let sums = self.multiply(simd);
+        let sums = match core::mem::replace(&mut self.pixels, Pixels::Held(&[])) {
+            Pixels::Image(gathering) if GATHERS => self.multiply_gathering(simd, gathering),
+            Pixels::Held(pixels) if !GATHERS => self.multiply(simd, pixels),
+            _ => unreachable!("tiles gather what is in an image"),
+        };
         let width = V * S::LANES;
         let to = if self.part.last { self.sums } else { self.partial };
         unroll!(RUN < (N / P), at most 4, {
@@ -282,18 +310,18 @@ fn add_run<T: Arithmetic, S: Simd<T>, const P: usize, const V: usize>(
     });
 }
 
-impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize>
-    OneTile<'_, '_, T, N, P, V, STEP>
+impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize, const GATHERS: bool>
+    OneTile<'_, '_, '_, T, N, P, V, STEP, GATHERS>
 {
     /// The partial sums.
     #[inline(always)]
-    fn multiply<S: Simd<T>>(&self, simd: S) -> [[S::Vector; V]; N] {
+    fn multiply<S: Simd<T>>(&self, simd: S, pixels: &[T]) -> [[S::Vector; V]; N] {
         let (block, index) = (self.block, self.index);
         let tile = &block.tiles[index];
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
         let (count, len) = ((N / P) as u16, P as u16);
         let runs = Runs { count, len, pitch: block.pitch, step: pixel_step as u32, clips: S::CLIPS };
-        let operands = block.runs(tile, runs, V * S::LANES);
+        let operands = block.runs(tile, pixels, runs, V * S::LANES);
         let (mut at, each) = ask_before(simd, self.next, operands.len(), asks_by_tap(S::REGISTERS) && V > 1);
         let mut sums = [[simd.splat(T::ZERO); V]; N];
         if !self.part.first {
@@ -326,6 +354,31 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                 continue;
             }
             self.add_tap::<S, 0, 0>(simd, &tap, &mut sums);
+        }
+        sums
+    }
+
+    /// The sums of a tile whose pixels lie in an image, and are left where others read them.
+    #[inline(always)]
+    fn multiply_gathering<S: Simd<T>>(&self, simd: S, gathering: &mut Gathering<'_, T>) -> [[S::Vector; V]; N] {
+        let (block, tile) = (self.block, &self.block.tiles[self.index]);
+        let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = gathering;
+        let weights = (block.weights, block.rows as usize, V * S::LANES);
+        let operands = taps.operands(*list, (&image[tile.pixel as usize..], N.next_multiple_of(S::LANES)), weights);
+        ask_before(simd, self.next, 0, false);
+        let (mut sums, mut to) = ([[simd.splat(T::ZERO); V]; N], &mut to[tile.place as usize..]);
+        for Operand { pixels, weights, .. } in operands {
+            simd.prefetch_near(pixels.as_ptr().wrapping_add(*ahead + P));
+            simd.prefetch(pixels, 3 * P);
+            // The next tap's overwrite what is too much.
+            unroll!(VECTOR < (N.div_ceil(S::LANES)), at most 2, {
+                simd.store(simd.load(&pixels[VECTOR * S::LANES..]), &mut to[VECTOR * S::LANES..]);
+            });
+            to = &mut to[*slot..];
+            let w = vectors(simd, weights);
+            unroll!(PIXEL < N, at most 28, {
+                multiply_add(simd, &w, simd.splat(pixels[PIXEL]), &mut sums[PIXEL]);
+            });
         }
         sums
     }

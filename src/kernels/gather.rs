@@ -31,6 +31,42 @@ pub(crate) struct Gather<'a, 'g, T> {
     pub(crate) to: &'g mut [T],
 }
 
+/// Pixels that the first rows, or the first panel, of each tile read from an image, and leave where all others read them.
+pub(crate) struct Gathering<'a, T> {
+    /// From pixel 0 on.
+    pub(crate) image: &'a [T],
+    /// Where in it the taps lie: one of the lists.
+    pub(crate) taps: &'a TapLists,
+    pub(crate) list: usize,
+    /// As [`Block::ahead`].
+    pub(crate) ahead: usize,
+    /// What will be the block's pixels, and elements from tap to tap.
+    pub(crate) to: &'a mut [T],
+    pub(crate) slot: usize,
+    /// So many tiles are to do so. Those of the others are there.
+    pub(crate) tiles: usize,
+}
+
+/// Where a tile's pixels are.
+pub(super) enum Pixels<'s, 'g, T> {
+    /// In memory.
+    Held(&'s [T]),
+    /// In an image, to be left where others read them.
+    Image(&'s mut Gathering<'g, T>),
+}
+
+impl<'s, 'g, T> Pixels<'s, 'g, T> {
+    /// Those of a tile that gathers, or that reads what others have gathered or what is held anyway.
+    #[inline(always)]
+    pub(super) fn of_tile(gathers: bool, gathering: Option<&'s mut Gathering<'g, T>>, held: &'s [T]) -> Self {
+        match gathering {
+            Some(gathering) if gathers => Pixels::Image(gathering),
+            Some(gathering) => Pixels::Held(&*gathering.to),
+            None => Pixels::Held(held),
+        }
+    }
+}
+
 impl<T: Copy> Kernel<T> for Gather<'_, '_, T> {
     type Output = ();
 

@@ -12,8 +12,9 @@
 
 use core::ops::Range;
 
+use super::gather::{Gathering, Pixels};
 use super::tile::{Block, Tile, ask_for, multiply_add};
-use crate::simd::taps::{Operand, Operands, TapLists};
+use crate::simd::taps::{Operand, Operands};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Some weight panels times the pixels of a block, added to rows of the output.
@@ -23,22 +24,6 @@ pub(crate) struct MultiplyPixels<'a, 'r, 'g, T> {
     pub(crate) rows: &'a mut [&'r mut [T]],
     /// Where pixels come from, and lie, if they are gathered.
     pub(crate) gathering: Option<&'a mut Gathering<'g, T>>,
-}
-
-/// Pixels that the first rows of each tile read from an image, and leave where all others read them.
-pub(crate) struct Gathering<'a, T> {
-    /// From pixel 0 on.
-    pub(crate) image: &'a [T],
-    /// Where in it the taps lie: one of the lists.
-    pub(crate) taps: &'a TapLists,
-    pub(crate) list: usize,
-    /// As [`Block::ahead`].
-    pub(crate) ahead: usize,
-    /// What will be the block's pixels, and elements from tap to tap.
-    pub(crate) to: &'a mut [T],
-    pub(crate) slot: usize,
-    /// So many tiles are to do so. Those of the others are there.
-    pub(crate) tiles: usize,
 }
 
 /// Rows of a tile from which on it has time to ask for pixels.
@@ -83,11 +68,11 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
                 for (part, rows) in rows.chunks_mut(each).enumerate() {
                     let list = block.first_list + part * block.of_part + tile.taps as usize;
                     let part = Part { tile, list, panel, all, first: part * each, rows };
+                    let pixels = Pixels::of_tile(gathers, gathering.as_deref_mut(), block.pixels);
                     if core::mem::take(&mut gathers) {
-                        part.run_rows::<S, true>(simd, &block, gathering.as_deref_mut());
+                        part.run_rows::<S, true>(simd, &block, pixels);
                     } else {
-                        let pixels = gathering.as_deref().map_or(block.pixels, |gathering| &*gathering.to);
-                        part.run_rows::<S, false>(simd, &Block { pixels, ..block }, None);
+                        part.run_rows::<S, false>(simd, &block, pixels);
                     }
                 }
             }
@@ -112,17 +97,12 @@ struct Part<'s, 'r, T> {
 
 impl<T: Arithmetic> Part<'_, '_, T> {
     #[inline(always)]
-    fn run_rows<S: Simd<T>, const GATHERS: bool>(
-        self,
-        simd: S,
-        block: &Block<'_, T>,
-        gathering: Option<&mut Gathering<'_, T>>,
-    ) {
+    fn run_rows<S: Simd<T>, const GATHERS: bool>(self, simd: S, block: &Block<'_, T>, pixels: Pixels<'_, '_, T>) {
         macro_rules! by_rows {
             ($($rows:literal)*) => {
                 match self.rows.len() {
                     $($rows if const { $rows <= S::TILE_ROWS && (!GATHERS || $rows >= ASKING) } => {
-                        self.run_vectors::<S, $rows, GATHERS>(simd, block, gathering);
+                        self.run_vectors::<S, $rows, GATHERS>(simd, block, pixels);
                     })*
                     rows => unreachable!("tiles have 1 to {} rows, not {rows}", S::TILE_ROWS),
                 }
@@ -136,13 +116,13 @@ impl<T: Arithmetic> Part<'_, '_, T> {
         self,
         simd: S,
         block: &Block<'_, T>,
-        gathering: Option<&mut Gathering<'_, T>>,
+        pixels: Pixels<'_, '_, T>,
     ) {
         macro_rules! by_vectors {
             ($($vectors:literal)*) => {
                 match (self.tile.len as usize).div_ceil(S::LANES) {
                     $($vectors if const { $vectors <= most_vectors(S::REGISTERS, R) } => {
-                        simd.call(OneTile::<T, R, $vectors, GATHERS> { block, part: self, gathering });
+                        simd.call(OneTile::<T, R, $vectors, GATHERS> { block, part: self, pixels });
                     })*
                     vectors => unreachable!("no tile of {R} rows and {vectors} vectors"),
                 }
@@ -156,8 +136,8 @@ impl<T: Arithmetic> Part<'_, '_, T> {
 struct OneTile<'a, 's, 'r, 'g, T, const R: usize, const V: usize, const GATHERS: bool> {
     block: &'s Block<'a, T>,
     part: Part<'s, 'r, T>,
-    /// If it gathers.
-    gathering: Option<&'s mut Gathering<'g, T>>,
+    /// In an image if it gathers.
+    pixels: Pixels<'s, 'g, T>,
 }
 
 impl<T: Arithmetic, const R: usize, const V: usize, const GATHERS: bool> Kernel<T>
@@ -167,7 +147,7 @@ impl<T: Arithmetic, const R: usize, const V: usize, const GATHERS: bool> Kernel<
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let OneTile { block, part: Part { tile, list, panel, all, first, rows }, gathering } = self;
+        let OneTile { block, part: Part { tile, list, panel, all, first, rows }, pixels } = self;
         let rows: &mut [&mut [T]; R] = rows.try_into().expect("as many rows");
         // A block without taps has no weights.
         let first_weight = (panel * block.depth as usize + first).min(block.weights.len());
@@ -180,21 +160,24 @@ impl<T: Arithmetic, const R: usize, const V: usize, const GATHERS: bool> Kernel<
         // Caches beyond the second level take longer than a few taps: every few rows ask for another vector of the next tile. Measured with
         // `cargo bench --bench layers`, 1x1 on Emerald Rapids: with 50 MB of input and output 1.6 to 2 times as fast, with 2 to 6 MB 1.0 to 1.2.
         let next_tile = (V + (panel + first) / R % V) * S::LANES;
-        let sums = if GATHERS && let Some(gathering) = gathering {
-            let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = gathering;
-            let operands = taps.operands(*list, (&image[tile.pixel as usize..], V * S::LANES), weights);
-            let to = to[tile.place as usize..].chunks_exact_mut(*slot);
-            multiply_gathering::<T, S, R, V>(simd, operands, to, *ahead)
-        } else {
-            let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
-            let pixels = (&block.pixels[tile.place as usize..], reach);
-            let operands = block.taps.operands(list, pixels, weights);
-            if block.masks.is_empty() {
-                let next_tile = if block.ahead > 0 { next_tile } else { 0 };
-                multiply::<T, S, R, V, false>(simd, operands, &[], first, [block.ahead, next_tile])
-            } else {
-                multiply::<T, S, R, V, true>(simd, operands, block.masks, first, [0; 2])
+        let sums = match pixels {
+            Pixels::Image(gathering) if GATHERS => {
+                let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = gathering;
+                let operands = taps.operands(*list, (&image[tile.pixel as usize..], V * S::LANES), weights);
+                let to = to[tile.place as usize..].chunks_exact_mut(*slot);
+                multiply_gathering::<T, S, R, V>(simd, operands, to, *ahead)
             }
+            Pixels::Held(pixels) if !GATHERS => {
+                let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
+                let operands = block.taps.operands(list, (&pixels[tile.place as usize..], reach), weights);
+                if block.masks.is_empty() {
+                    let next_tile = if block.ahead > 0 { next_tile } else { 0 };
+                    multiply::<T, S, R, V, false>(simd, operands, &[], first, [block.ahead, next_tile])
+                } else {
+                    multiply::<T, S, R, V, true>(simd, operands, block.masks, first, [0; 2])
+                }
+            }
+            _ => unreachable!("tiles gather what is in an image"),
         };
         let bias = block.bias.map(|bias| bias[panel + first..][..R].try_into().expect("as many rows"));
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;

@@ -197,13 +197,13 @@ impl<'a, T> Block<'a, T> {
         self.taps.operands(self.first_list + tile.taps as usize, pixels, (weights, rows, width))
     }
 
-    /// The operands of the taps that a tile sees, of which some may leave out a pixel of each run: the runs' pixels, which count from the block's first one,
+    /// The operands of the taps that a tile sees, of which some may leave out a pixel of each run: the runs' pixels, which count from the first one in memory,
     /// and `width` of its `rows` weights.
     #[inline(always)]
-    pub(crate) fn runs(&self, tile: &Tile, runs: Runs, width: usize) -> RunsOfTaps<'a, T> {
+    pub(crate) fn runs<'t>(&'t self, tile: &Tile, pixels: &'t [T], runs: Runs, width: usize) -> RunsOfTaps<'t, T> {
         let pixels = match tile.place.checked_sub(self.before) {
-            Some(place) => (&self.pixels[place as usize..], 0),
-            None => (self.pixels, self.before - tile.place),
+            Some(place) => (&pixels[place as usize..], 0),
+            None => (pixels, self.before - tile.place),
         };
         let (list, weights) = (self.first_list + tile.taps as usize, (self.weights, self.rows as usize, width));
         self.taps.runs(list, pixels, runs, weights)

@@ -259,6 +259,15 @@ impl fmt::Display for Isa {
     }
 }
 
+/// Bytes of the second-level cache, or 0 if it is not known.
+pub(crate) fn second_level_cache() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    let bytes = x86::second_level_cache();
+    #[cfg(not(target_arch = "x86_64"))]
+    let bytes = 0;
+    bytes
+}
+
 /// Runs `kernel` compiled for `isa`; for the element types that every instruction set has vectors of.
 macro_rules! launch_on_all {
     ($isa:expr, $kernel:expr) => {

@@ -6,6 +6,7 @@
 
 use core::arch::asm;
 use core::arch::x86_64::*;
+use std::sync::OnceLock;
 
 use crate::simd::{side_by_side, token, vectors};
 
@@ -310,6 +311,17 @@ vectors!(
     },
     shift |a: __m512d, b: __m512d, first: usize| shifted!("valignq", __m512d, a, b, first, 1 2 3 4 5 6 7),
 );
+
+/// Bytes of the second-level cache, by what the processor says: 0 if it does not. It is asked once, since virtual machines answer slowly.
+pub(super) fn second_level_cache() -> usize {
+    const LAST_LEAF: u32 = 0x8000_0000;
+    const CACHES: u32 = 0x8000_0006;
+    static BYTES: OnceLock<usize> = OnceLock::new();
+    #[allow(unused_unsafe, reason = "safe from Rust 1.94 on")]
+    // SAFETY: all 64-bit processors have the instruction.
+    let ask = |leaf| unsafe { __cpuid(leaf) };
+    *BYTES.get_or_init(|| if ask(LAST_LEAF).eax < CACHES { 0 } else { (ask(CACHES).ecx >> 16 << 10) as usize })
+}
 
 /// One bit for each of the first `count` of sixteen lanes.
 #[inline]
