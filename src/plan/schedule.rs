@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! multiply   for each tile and tap: its multiply-adds, at least their latency, at least what it loads
-//! fetch      where pixels are lanes: one for each vector that a tile sees, which its columns of taps share; less where it is a cache line
+//! fetch      where pixels are lanes: one for each vector that a tile sees, which its columns of taps share; less where it is a cache line, more if the first-level cache does not hold them
 //! begin      what each tile takes before its first tap and after its last one
 //! pack       PACK_ROW for each row of a channel that the region sees, PACK for each vector of it
 //! gather     where pixels are gathered: GATHER for each tile and tap; where they could be and are not, what a tile waits for them
@@ -37,7 +37,7 @@ const GATHER_FAR: usize = 42;
 const GATHER_CHANNELS: usize = 16;
 const GATHER_STRIDED: usize = 3;
 /// What small tiles wait for pixels that are not in the first-level cache: in the planes of a block that lie in so many bytes, as many pages as a processor finds at once, and in
-/// others. With `GATHER_CHANNELS` fitted to 124 layers with AVX2 on Zen 4: the kind of tiles that is chosen takes 1.013 times as long as the fastest.
+/// others. With `GATHER_CHANNELS` and `HELD_BLOCK` fitted to 153 layers with AVX2 on Zen 4: the kind of tiles that is chosen takes 1.02 times as long as the fastest.
 const WAIT_SMALL: usize = 2;
 const WAIT_PAGES: usize = 4;
 const PAGES_BYTES: usize = 64 << 12;
@@ -49,6 +49,8 @@ const WAIT_FAR: [usize; 3] = [5, 8, 6];
 const WAIT_STRIDED: usize = 1;
 /// What fetching three vectors takes where each is a cache line; fitted to the same layers.
 const FETCH_LINES: usize = 2;
+/// Bytes of a block's weights of a panel, and of its pixels of a tile, that stay in the first-level cache where registers are few: if they are more, fetching takes twice as long.
+const HELD_BLOCK: usize = 30 << 10;
 /// Working out where a tap samples for a pixel, copying a row of pixels and each of them with a vector of channels to where they are sampled,
 /// and a vector of samples. Measured with `cargo bench --bench layers`.
 const WEIGH: usize = 6;
@@ -431,6 +433,9 @@ impl Demand {
         let seen = if lanes.are_pixels() { runs[0] * self.vectors_seen(one, runs[1], most) } else { 0 };
         let in_lines = lanes.gathered() || (self.planes_in_place(lanes) && self.in_lines());
         let fetch = if in_lines { seen * FETCH_LINES / 3 } else { seen };
+        let of_block = taps.min(SUMMATION_BLOCK) * (most + self.shape.panel_vectors() * self.shape.lanes);
+        let held = self.shape.many_registers() || of_block * self.element_bytes <= HELD_BLOCK;
+        let fetch = if held { fetch } else { 2 * fetch };
         let multiply = taps * (self.shape.tap_cost(lanes, channels, runs, step) + tiles * around);
         let begun = self.shape.begin * tiles * blocks * of_pixels;
         let multiply = self.of_seen(lanes, multiply + of_pixels * fetch) + begun;
