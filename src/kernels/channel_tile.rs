@@ -217,6 +217,9 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, '_, T> {
     }
 }
 
+/// What is said where it is not known where pixels are.
+const NOT_HELD: &str = "tiles gather what is in an image";
+
 /// A tile of `N` pixels in runs of `P`, `STEP` apart or [`ANY_STEP`], and `V` vectors of channels.
 struct OneTile<'a, 's, 'g, T, const N: usize, const P: usize, const V: usize, const STEP: usize, const GATHERS: bool> {
     block: &'s Block<'a, T>,
@@ -238,11 +241,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
         let tile = &self.block.tiles[self.index];
-        let sums = match core::mem::replace(&mut self.pixels, Pixels::Held(&[])) {
-            Pixels::Image(gathering) if GATHERS => self.multiply_gathering(simd, gathering),
-            Pixels::Held(pixels) if !GATHERS => self.multiply(simd, pixels),
-            _ => unreachable!("tiles gather what is in an image"),
-        };
+        let sums = if GATHERS { self.multiply_gathering(simd) } else { self.multiply(simd) };
         let width = V * S::LANES;
         let to = if self.part.last { self.sums } else { self.partial };
         unroll!(RUN < (N / P), at most 4, {
@@ -315,7 +314,8 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
 {
     /// The partial sums.
     #[inline(always)]
-    fn multiply<S: Simd<T>>(&self, simd: S, pixels: &[T]) -> [[S::Vector; V]; N] {
+    fn multiply<S: Simd<T>>(&self, simd: S) -> [[S::Vector; V]; N] {
+        let Pixels::Held(pixels) = &self.pixels else { unreachable!("{NOT_HELD}") };
         let (block, index) = (self.block, self.index);
         let tile = &block.tiles[index];
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
@@ -360,15 +360,17 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
 
     /// The sums of a tile whose pixels lie in an image, and are left where others read them.
     #[inline(always)]
-    fn multiply_gathering<S: Simd<T>>(&self, simd: S, gathering: &mut Gathering<'_, T>) -> [[S::Vector; V]; N] {
+    fn multiply_gathering<S: Simd<T>>(&mut self, simd: S) -> [[S::Vector; V]; N] {
         let (block, tile) = (self.block, &self.block.tiles[self.index]);
-        let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = gathering;
+        let Pixels::Image(gathering) = &mut self.pixels else { unreachable!("{NOT_HELD}") };
+        let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = &mut **gathering;
         let weights = (block.weights, block.rows as usize, V * S::LANES);
         let operands = taps.operands(*list, (&image[tile.pixel as usize..], N.next_multiple_of(S::LANES)), weights);
         ask_before(simd, self.next, 0, false);
         let (mut sums, mut to) = ([[simd.splat(T::ZERO); V]; N], &mut to[tile.place as usize..]);
         for Operand { pixels, weights, .. } in operands {
             simd.prefetch_near(pixels.as_ptr().wrapping_add(*ahead + P));
+            // Those that some tiles further on see.
             simd.prefetch(pixels, 3 * P);
             // The next tap's overwrite what is too much.
             unroll!(VECTOR < (N.div_ceil(S::LANES)), at most 2, {
