@@ -11,7 +11,7 @@
 //! that a tap sees on padding can be left out. Their sums are kept as `[pixel][channel]` until the last block: then
 //! [`transpose`](super::transpose) turns them.
 
-use super::gather::{Gathering, Pixels};
+use super::gather::{ELSEWHERE, Gathering, Pixels};
 use super::tile::{Block, CACHE_LINE, Upcoming, ask_for, before_lines, multiply_add};
 use super::transpose::transpose;
 use crate::simd::taps::{Clip, Operand, Runs, RunsOfTap};
@@ -217,9 +217,6 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, '_, T> {
     }
 }
 
-/// What is said where it is not known where pixels are.
-const NOT_HELD: &str = "tiles gather what is in an image";
-
 /// A tile of `N` pixels in runs of `P`, `STEP` apart or [`ANY_STEP`], and `V` vectors of channels.
 struct OneTile<'a, 's, 'g, T, const N: usize, const P: usize, const V: usize, const STEP: usize, const GATHERS: bool> {
     block: &'s Block<'a, T>,
@@ -315,7 +312,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
     /// The partial sums.
     #[inline(always)]
     fn multiply<S: Simd<T>>(&self, simd: S) -> [[S::Vector; V]; N] {
-        let Pixels::Held(pixels) = &self.pixels else { unreachable!("{NOT_HELD}") };
+        let Pixels::Held(pixels) = &self.pixels else { unreachable!("{ELSEWHERE}") };
         let (block, index) = (self.block, self.index);
         let tile = &block.tiles[index];
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
@@ -362,7 +359,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
     #[inline(always)]
     fn multiply_gathering<S: Simd<T>>(&mut self, simd: S) -> [[S::Vector; V]; N] {
         let (block, tile) = (self.block, &self.block.tiles[self.index]);
-        let Pixels::Image(gathering) = &mut self.pixels else { unreachable!("{NOT_HELD}") };
+        let Pixels::Image(gathering) = &mut self.pixels else { unreachable!("{ELSEWHERE}") };
         let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = &mut **gathering;
         let weights = (block.weights, block.rows as usize, V * S::LANES);
         let operands = taps.operands(*list, (&image[tile.pixel as usize..], N.next_multiple_of(S::LANES)), weights);

@@ -55,6 +55,9 @@ pub(super) enum Pixels<'s, 'g, T> {
     Image(&'s mut Gathering<'g, T>),
 }
 
+/// What is said where they are elsewhere.
+pub(super) const ELSEWHERE: &str = "tiles gather what is in an image, and nothing else";
+
 impl<'s, 'g, T> Pixels<'s, 'g, T> {
     /// Those of a tile that gathers, or that reads what others have gathered or what is held anyway.
     #[inline(always)]

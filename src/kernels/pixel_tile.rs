@@ -12,7 +12,7 @@
 
 use core::ops::Range;
 
-use super::gather::{Gathering, Pixels};
+use super::gather::{ELSEWHERE, Gathering, Pixels};
 use super::tile::{Block, Tile, ask_for, multiply_add};
 use crate::simd::taps::{Operand, Operands};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
@@ -177,7 +177,7 @@ impl<T: Arithmetic, const R: usize, const V: usize, const GATHERS: bool> Kernel<
                     multiply::<T, S, R, V, true>(simd, operands, block.masks, first, [0; 2])
                 }
             }
-            _ => unreachable!("tiles gather what is in an image"),
+            _ => unreachable!("{ELSEWHERE}"),
         };
         let bias = block.bias.map(|bias| bias[panel + first..][..R].try_into().expect("as many rows"));
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;

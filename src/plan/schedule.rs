@@ -462,12 +462,11 @@ impl Demand {
             let apart = self.taps.kernel[1] == 1 || sampled;
             let bytes = self.output[0] * self.output[1] * self.taps.channels_per_block() * self.element_bytes;
             let far = self.planes_in_place(lanes) && bytes * self.column_step.pow(2) > PAGES_BYTES;
-            let of_panel = match (lanes.are_pixels(), far) {
+            let of_panel = match far {
                 // Of more pixels, and for each few output channels anew; or from memory.
-                (true, _) => 3 * WAIT_PAGES,
-                (false, true) if self.cache == Cache::None => 3 * WAIT_PAGES,
-                (false, true) => WAIT_PAGES,
-                (false, false) => WAIT_SMALL,
+                _ if lanes.are_pixels() || (far && self.cache == Cache::None) => 3 * WAIT_PAGES,
+                true => WAIT_PAGES,
+                false => WAIT_SMALL,
             };
             let panels = channels.div_ceil(self.shape.lanes).div_ceil(self.shape.panel_vectors());
             return if apart { of_panel * panels } else { 0 };

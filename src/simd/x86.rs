@@ -204,7 +204,7 @@ fn store_up_to_7(vector: __m256, to: &mut [f32]) {
     }
 }
 
-/// The same.
+/// The same for elements of eight bytes.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store_up_to_3(vector: __m256d, to: &mut [f64]) {
@@ -359,7 +359,7 @@ pub(super) fn second_level_cache() -> usize {
     const LAST_LEAF: u32 = 0x8000_0000;
     const CACHES: u32 = 0x8000_0006;
     static BYTES: OnceLock<usize> = OnceLock::new();
-    #[allow(unused_unsafe, reason = "safe from Rust 1.94 on")]
+    #[allow(unused_unsafe, reason = "safe in newer versions of Rust")]
     // SAFETY: all 64-bit processors have the instruction.
     let ask = |leaf| unsafe { __cpuid(leaf) };
     *BYTES.get_or_init(|| if ask(LAST_LEAF).eax < CACHES { 0 } else { (ask(CACHES).ecx >> 16 << 10) as usize })
