@@ -25,6 +25,11 @@ use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 const LOW_BAND: usize = 4;
 const BAND: usize = 7;
 const HIGH_BAND: usize = 8;
+/// Where registers are few more rows make up for what begins with each tile: as many as this, or, where what they see and write must come from further away than the
+/// first-level cache, as take so many bytes. Measured with `cargo bench --bench layers`, AVX2: 1.2 to 1.3 times as fast at 56 and 112 columns, 1.1 to 1.2 at 300;
+/// 5x5 and 7x7 taps 1.2 to 1.4. Beyond the caches few taps are 0.7 to 1.2 times as fast with more rows.
+const MOST_ROWS: usize = 28;
+const BAND_BYTES: usize = 24 << 10;
 /// Columns from which an image is wide.
 const WIDE: usize = 256;
 /// Columns from which the rows below are asked for ahead of time. Measured with `cargo bench --bench layers`: 1.7 to 2.8 times as fast beyond the caches, 1.07 at 112
@@ -134,6 +139,28 @@ struct View<'a, T> {
 }
 
 impl<T> View<'_, T> {
+    /// How many rows are worked on from left to right before those below.
+    #[inline(always)]
+    fn band<S: Simd<T>>(&self, taps: usize, step: usize) -> usize
+    where
+        T: Copy,
+    {
+        let least = if taps > FEW_TAPS {
+            HIGH_BAND
+        } else if self.size[1] < WIDE {
+            BAND
+        } else {
+            LOW_BAND
+        };
+        let row = (step * self.pitch + self.size[1]) * size_of::<T>();
+        match (taps > FEW_TAPS, self.far) {
+            _ if S::REGISTERS > 16 => least,
+            (true, false) => MOST_ROWS,
+            (false, true) => least,
+            _ => (BAND_BYTES / row).clamp(least, MOST_ROWS),
+        }
+    }
+
     /// Where the input of a channel of output begins.
     #[inline(always)]
     fn start_of(&self, channel: usize) -> isize {
@@ -147,19 +174,34 @@ const fn began(height: usize, step: usize) -> usize {
     height.div_ceil(step) - 1
 }
 
+/// Which vectors of a tile are masked, where masks are not free: none; those at the sides, under the columns of taps that see padding there if it is half a kernel at
+/// most; or all.
+const NONE: usize = 0;
+const SIDES: usize = 1;
+const ALL: usize = 2;
+
+/// Whether one of so many vectors is masked under one of so many columns of taps.
+const fn hides<const STEP: usize>(masks: usize, [column, width]: [usize; 2], [vector, vectors]: [usize; 2]) -> bool {
+    let left = column < width / 2 && vector == 0;
+    let reach = if width > 3 && STEP == 1 { 2 } else { 1 };
+    let right = column > width / 2 && vector + reach >= vectors;
+    masks == ALL || masks == SIDES && (left || right)
+}
+
 /// Which lanes see the image under each column of taps, for the tiles that begin in a column.
 struct Across<const V: usize, const WIDTH: usize> {
     column: usize,
     /// How many tiles side by side see alike lanes.
     tiles: usize,
-    /// Whether some lanes see padding.
+    /// Whether some lanes see padding, and if so, some that masks at the [`SIDES`] do not hide.
     padded: bool,
+    within: bool,
     lanes: [[u32; V]; WIDTH],
 }
 
 impl<const V: usize, const WIDTH: usize> Across<V, WIDTH> {
     const fn new() -> Self {
-        Across { column: usize::MAX, tiles: 0, padded: false, lanes: [[u32::MAX; V]; WIDTH] }
+        Across { column: usize::MAX, tiles: 0, padded: false, within: false, lanes: [[u32::MAX; V]; WIDTH] }
     }
 
     /// Looks at the tiles of `V` vectors from a column on, `C` channels of which share a vector of so many lanes.
@@ -181,23 +223,27 @@ impl<const V: usize, const WIDTH: usize> Across<V, WIDTH> {
             let unpadded = (image[1] - first.unsigned_abs() - WIDTH) / STEP + 1;
             self.tiles = (unpadded.min(size[1] - column) / wide).max(1);
         }
+        self.within = false;
         unroll!(COLUMN < WIDTH, at most 8, {
             unroll!(VECTOR < V, at most 2, {
                 let first = first + (VECTOR * lanes * STEP + COLUMN) as isize;
                 let [before, upto] = [0, image[1] as isize]
                     .map(|limit| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(lanes));
                 let bits = first_bits(upto) & !first_bits(before);
+                let pixels = first_bits((size[1] - column).saturating_sub(VECTOR * lanes).min(lanes));
+                self.within |= pixels & !bits != 0 && !hides::<STEP>(SIDES, [COLUMN, WIDTH], [VECTOR, V]);
                 self.lanes[COLUMN][VECTOR] = if C == 2 { bits | bits << lanes } else { bits };
             });
         });
     }
 
     #[inline(always)]
-    fn masks<T: Copy, S: Simd<T>>(&self, simd: S) -> [[S::Mask; V]; WIDTH] {
+    fn masks<T: Copy, S: Simd<T>, const STEP: usize>(&self, simd: S) -> [[S::Mask; V]; WIDTH] {
         let mut masks = [[simd.mask(0); V]; WIDTH];
         unroll!(COLUMN < WIDTH, at most 8, {
             unroll!(VECTOR < V, at most 2, {
-                masks[COLUMN][VECTOR] = simd.mask(self.lanes[COLUMN][VECTOR]);
+                let lanes = self.lanes[COLUMN][VECTOR];
+                masks[COLUMN][VECTOR] = if STEP == 1 { simd.mask(lanes) } else { simd.mask_unordered(lanes) };
             });
         });
         masks
@@ -256,13 +302,22 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
         let Narrow(Planes { view, first, weights, bias, output, rows, .. }) = self;
         let mut across = Across::<V, WIDTH>::new();
         across.look::<T, STEP, C>(&view, 0, S::LANES);
-        let masks = across.masks::<T, S>(simd);
+        let masks = across.masks::<T, S, STEP>(simd);
         let band = Band::new::<T, HEIGHT, STEP>(&view, rows);
-        let planes = output.chunks_exact_mut(C * view.size[0] * view.size[1]);
-        let channels = planes.zip(weights.chunks_exact(C * HEIGHT * WIDTH)).zip((0..).step_by(C));
-        for ((output, weights), channel) in channels {
+        let plane = view.size[0] * view.size[1];
+        for (weights, channel) in weights.chunks_exact(C * HEIGHT * WIDTH).zip((0..).step_by(C)) {
+            let mut output = &mut output[channel * plane..];
+            // What is written behind the end of a row is overwritten by the next one, which costs less than to write parts of vectors.
+            let mut written = V * S::LANES;
+            if C > 1 || S::FREE_MASKS || output.len() < band.rows.end * view.size[1] + V * S::LANES {
+                (output, written) = (&mut output[..C * plane], view.size[1]);
+            }
             let channel = Channel::<T, S, HEIGHT, WIDTH, STEP, C>::new(simd, &view, first, weights, bias, channel);
-            channel.run_tile::<V, true>(simd, &band, 0, &masks, output);
+            if const { S::FREE_MASKS } || across.within {
+                channel.run_tile::<V, ALL>(simd, &band, 0, &masks, (output, written));
+            } else {
+                channel.run_tile::<V, SIDES>(simd, &band, 0, &masks, (output, written));
+            }
         }
     }
 }
@@ -280,13 +335,7 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         let Wide(Planes { view, first, weights, bias, output, rows, columns }) = self;
-        let band = if HEIGHT * WIDTH > FEW_TAPS {
-            HIGH_BAND
-        } else if view.size[1] < WIDE {
-            BAND
-        } else {
-            LOW_BAND
-        };
+        let band = view.band::<S>(HEIGHT * WIDTH, STEP);
         // Tiles are the same for all channels.
         let mut of_one = Across::<1, WIDTH>::new();
         let mut of_two = [const { Across::<2, WIDTH>::new() }; COLUMNS];
@@ -371,26 +420,30 @@ impl<'c, 'v, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize,
         output: &mut [T],
     ) -> usize {
         across.look::<T, STEP, C>(self.view, column, S::LANES);
-        let masks = across.masks::<T, S>(simd);
+        let masks = across.masks::<T, S, STEP>(simd);
         let wide = V * S::LANES / C;
         for column in (across.column..).step_by(wide).take(across.tiles) {
-            if const { S::FREE_MASKS && shifted_columns(WIDTH, STEP) == 0 } || across.padded {
-                self.run_tile::<V, true>(simd, band, column, &masks, output);
+            let output = (&mut *output, wide.min(self.view.size[1] - column));
+            let free = const { S::FREE_MASKS && shifted_columns(WIDTH, STEP) == 0 };
+            if free || across.padded && (S::FREE_MASKS || across.within) {
+                self.run_tile::<V, ALL>(simd, band, column, &masks, output);
+            } else if const { !S::FREE_MASKS } && across.padded {
+                self.run_tile::<V, SIDES>(simd, band, column, &masks, output);
             } else {
-                self.run_tile::<V, false>(simd, band, column, &masks, output);
+                self.run_tile::<V, NONE>(simd, band, column, &masks, output);
             }
         }
         if column == 0 && self.view.before > 0 { S::LANES + self.view.before } else { column + across.tiles * wide }
     }
 
     #[inline(always)]
-    fn run_tile<const V: usize, const MASKED: bool>(
+    fn run_tile<const V: usize, const MASKS: usize>(
         &self,
         simd: S,
         band: &Band,
         column: usize,
         masks: &[[S::Mask; V]; WIDTH],
-        output: &mut [T],
+        (output, written): (&mut [T], usize),
     ) {
         let View { memory, pitch, origin, size, limits, far, .. } = *self.view;
         let (rows, count) = (&band.rows, band.rows.len());
@@ -410,7 +463,7 @@ impl<'c, 'v, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize,
             let planes = Planes::<T, HEIGHT, WIDTH, STEP, C> { view, first, weights, bias, output, rows, columns };
             return planes.run_held(simd, band.first..band.first + band.there, len);
         };
-        let (at, written) = (rows.start * size[1] + column, (size[1] - column).min(V * S::LANES));
+        let at = rows.start * size[1] + column;
         if V > 1 && size[1] >= FAR {
             // What the rows below will see and these do not, and if caches do not hold it, what those will write.
             let below = places[0] + (band.there * pitch) as isize;
@@ -425,14 +478,14 @@ impl<'c, 'v, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize,
             unroll!(INNER < STEP, at most 2, {
                 if let Some(rows) = input.next() {
                     let (row, other) = (&rows[0][..len], &rows[C - 1][..len]);
-                    let x = self.operands.pixels::<V, STEP, MASKED>(simd, row, other, masks);
+                    let x = self.operands.pixels::<V, STEP, MASKS>(simd, row, other, masks);
                     self.operands.add::<V, STEP, INNER>(simd, &x, [turn, count], &mut sums);
                 }
             });
             if turn >= const { began(HEIGHT, STEP) }
                 && let Some(mut to) = output.next()
             {
-                let results = self.operands.results(simd, sums[0], limits);
+                let results = self.operands.results::<V, STEP>(simd, sums[0], limits);
                 let (to, other) = to.split_at_mut(1);
                 if C == 1 {
                     if V == 2 {
@@ -519,14 +572,14 @@ impl<'w, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, con
 
     /// What the taps of each column see of a row of input, of one channel and maybe of another one.
     #[inline(always)]
-    fn pixels<const V: usize, const STEP: usize, const MASKED: bool>(
+    fn pixels<const V: usize, const STEP: usize, const MASKS: usize>(
         &self,
         simd: S,
         row: &[T],
         other: &[T],
         masks: &[[S::Mask; V]; WIDTH],
     ) -> [[S::Vector; V]; WIDTH] {
-        let shifted = if S::SHIFTS && C == 1 && !MASKED { shifted_columns(WIDTH, STEP) } else { 0 };
+        let shifted = if S::SHIFTS && C == 1 && MASKS == NONE { shifted_columns(WIDTH, STEP) } else { 0 };
         let mut x = [[simd.splat(T::ZERO); V]; WIDTH];
         let mut behind = simd.splat(T::ZERO);
         if shifted > 0 {
@@ -545,7 +598,7 @@ impl<'w, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, con
                     };
                 } else if COLUMN.is_multiple_of(2) {
                     let behind = if C == 1 { &row[at + S::LANES..] } else { &other[at..] };
-                    let (even, odd) = simd.unzip(simd.load(&row[at..]), simd.load(behind));
+                    let (even, odd) = simd.unzip_unordered(simd.load(&row[at..]), simd.load(behind));
                     x[COLUMN][VECTOR] = even;
                     if COLUMN + 1 < WIDTH {
                         x[COLUMN + 1][VECTOR] = odd;
@@ -553,13 +606,13 @@ impl<'w, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, con
                 }
             });
         });
-        if MASKED {
-            unroll!(COLUMN < WIDTH, at most 8, {
-                unroll!(VECTOR < V, at most 2, {
+        unroll!(COLUMN < WIDTH, at most 8, {
+            unroll!(VECTOR < V, at most 2, {
+                if hides::<STEP>(MASKS, [COLUMN, WIDTH], [VECTOR, V]) {
                     x[COLUMN][VECTOR] = simd.keep(x[COLUMN][VECTOR], masks[COLUMN][VECTOR]);
-                });
+                }
             });
-        }
+        });
         x
     }
 
@@ -573,6 +626,14 @@ impl<'w, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, con
         [turn, count]: [usize; 2],
         sums: &mut [[S::Vector; V]; HEIGHT],
     ) {
+        // Where few registers hold the sums of many rows there are none for the pixels of more than one column of taps. Measured with `cargo bench --bench layers`: 1.1 to
+        // 1.4 times as fast with 5x5 taps.
+        if const { S::REGISTERS <= 16 && HEIGHT == 5 && WIDTH > 1 } {
+            unroll!(COLUMN < WIDTH, at most 8, {
+                self.add_column::<V, STEP, INNER>(simd, &x[COLUMN], COLUMN, sums);
+            });
+            return;
+        }
         unroll!(BEFORE < HEIGHT, at most 8, {
             if const { BEFORE * STEP + INNER < HEIGHT } {
                 // The row of output that began so many turns before. With few taps it costs less to compute rows that there are not than to ask.
@@ -594,18 +655,46 @@ impl<'w, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, con
         sums: &mut [S::Vector; V],
     ) {
         unroll!(COLUMN < WIDTH, at most 8, {
-            // Without registers for all taps they are read at each use.
-            let held = HEIGHT * WIDTH + (began(HEIGHT, STEP) + 1 + WIDTH) * V <= S::REGISTERS;
-            let tap = if C == 2 || held { self.taps[row][COLUMN] } else { simd.splat(self.weights[row][COLUMN]) };
-            multiply_add(simd, &x[COLUMN], tap, sums);
+            multiply_add(simd, &x[COLUMN], self.tap::<V, STEP>(simd, row, COLUMN), sums);
         });
+    }
+
+    /// Adds those of a column of taps.
+    #[inline(always)]
+    fn add_column<const V: usize, const STEP: usize, const INNER: usize>(
+        &self,
+        simd: S,
+        x: &[S::Vector; V],
+        column: usize,
+        sums: &mut [[S::Vector; V]; HEIGHT],
+    ) {
+        unroll!(BEFORE < HEIGHT, at most 8, {
+            if const { BEFORE * STEP + INNER < HEIGHT } {
+                let tap = self.tap::<V, STEP>(simd, BEFORE * STEP + INNER, column);
+                multiply_add(simd, x, tap, &mut sums[const { began(HEIGHT, STEP) } - BEFORE]);
+            }
+        });
+    }
+
+    /// A tap in all lanes.
+    #[inline(always)]
+    fn tap<const V: usize, const STEP: usize>(&self, simd: S, row: usize, column: usize) -> S::Vector {
+        // Without registers for all taps they are read at each use.
+        let held = HEIGHT * WIDTH + (began(HEIGHT, STEP) + 1 + WIDTH) * V <= S::REGISTERS;
+        if C == 2 || held { self.taps[row][column] } else { simd.splat(self.weights[row][column]) }
     }
 
     /// What becomes of the sums of a row.
     #[inline(always)]
-    fn results<const V: usize>(&self, simd: S, mut sums: [S::Vector; V], limits: Option<[T; 2]>) -> [S::Vector; V] {
+    fn results<const V: usize, const STEP: usize>(
+        &self,
+        simd: S,
+        mut sums: [S::Vector; V],
+        limits: Option<[T; 2]>,
+    ) -> [S::Vector; V] {
         unroll!(VECTOR < V, at most 2, {
-            sums[VECTOR] = simd.add(self.bias, sums[VECTOR]);
+            let ordered = if STEP == 1 { sums[VECTOR] } else { simd.in_order(sums[VECTOR]) };
+            sums[VECTOR] = simd.add(self.bias, ordered);
         });
         if let Some(limits) = limits {
             limit_row(simd, &mut sums, limits);

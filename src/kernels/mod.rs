@@ -10,7 +10,6 @@ pub(crate) mod pixel_tile;
 pub(crate) mod plain_tile;
 pub(crate) mod planes;
 pub(crate) mod sample;
-pub(crate) mod small_image;
 pub(crate) mod tile;
 pub(crate) mod toom_cook;
 pub(crate) mod transpose;

@@ -5,7 +5,7 @@
 
 use core::arch::aarch64::*;
 
-use crate::simd::{side_by_side, token, vectors};
+use crate::simd::{token, vectors};
 
 token!(
     /// NEON.
@@ -43,14 +43,6 @@ vectors!(
         unsafe { vld1q_u32(lanes.as_ptr()) }
     },
     keep |vector, mask| vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(vector), mask)),
-    compress |vector, bits: u32| {
-        let mut lanes = [0.0; 4];
-        // SAFETY: the array has as many elements as the vector.
-        unsafe { vst1q_f32(lanes.as_mut_ptr(), vector) };
-        side_by_side(&mut lanes, bits);
-        // SAFETY: the array has as many elements as the vector.
-        unsafe { vld1q_f32(lanes.as_ptr()) }
-    },
     zip |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
     unzip |a, b| (vuzp1q_f32(a, b), vuzp2q_f32(a, b)),
     zip_groups |a, b| (vzip1q_f32(a, b), vzip2q_f32(a, b)),
@@ -96,14 +88,6 @@ vectors!(
         unsafe { vld1q_u64(lanes.as_ptr()) }
     },
     keep |vector, mask| vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(vector), mask)),
-    compress |vector, bits: u32| {
-        let mut lanes = [0.0; 2];
-        // SAFETY: the array has as many elements as the vector.
-        unsafe { vst1q_f64(lanes.as_mut_ptr(), vector) };
-        side_by_side(&mut lanes, bits);
-        // SAFETY: the array has as many elements as the vector.
-        unsafe { vld1q_f64(lanes.as_ptr()) }
-    },
     zip |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),
     unzip |a, b| (vuzp1q_f64(a, b), vuzp2q_f64(a, b)),
     zip_groups |a, b| (vzip1q_f64(a, b), vzip2q_f64(a, b)),

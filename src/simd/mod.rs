@@ -98,12 +98,25 @@ pub trait Simd<T: Copy>: Copy {
     fn mask(self, bits: u32) -> Self::Mask;
     /// Zero in all lanes but the chosen ones.
     fn keep(self, vector: Self::Vector, mask: Self::Mask) -> Self::Vector;
-    /// The lanes whose bits are set, side by side from lane 0 on; the others may be anything.
-    fn compress(self, vector: Self::Vector, bits: u32) -> Self::Vector;
     /// Interleaves two vectors: `a[0], b[0], a[1], b[1]` and so on; first their lower halves.
     fn zip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
     /// The elements 0, 2 and so on of two vectors, one vector's behind the other's; then the elements 1, 3 and so on.
     fn unzip(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
+    /// The same with lanes in an order of their own, where that costs less: [`in_order`](Self::in_order) is for what is made of them.
+    #[inline(always)]
+    fn unzip_unordered(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector) {
+        self.unzip(a, b)
+    }
+    /// Brings such lanes into order.
+    #[inline(always)]
+    fn in_order(self, vector: Self::Vector) -> Self::Vector {
+        vector
+    }
+    /// The lanes whose bits are set, where their order is that.
+    #[inline(always)]
+    fn mask_unordered(self, bits: u32) -> Self::Mask {
+        self.mask(bits)
+    }
     /// Interleaves two vectors, group by group: `a[0], b[0], a[1], b[1]` and so on; first the lower halves of all groups.
     fn zip_groups(self, a: Self::Vector, b: Self::Vector) -> (Self::Vector, Self::Vector);
     /// The groups 0, 2 and so on of two vectors, one vector's behind the other's; then the groups 1, 3 and so on.
@@ -149,16 +162,6 @@ pub trait Simd<T: Copy>: Copy {
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// In each lane: see [`Arithmetic::within`].
     fn within(self, a: Self::Vector, min: Self::Vector, max: Self::Vector) -> Self::Vector;
-}
-
-/// [`Simd::compress`] where there is no instruction for it.
-#[inline(always)]
-fn side_by_side<T: Copy>(lanes: &mut [T], bits: u32) {
-    let mut count = 0;
-    for lane in 0..lanes.len() {
-        lanes[count] = lanes[lane];
-        count += (bits >> lane & 1) as usize;
-    }
 }
 
 /// Code that [`launch`](crate::element::Kernels::launch) compiles for an instruction set.
@@ -326,8 +329,9 @@ macro_rules! vectors {
         groups of $group:literal, registers $registers:literal, panel $panel:literal, rows $rows:literal,
         splat $splat:expr, load $load:expr, store $store:expr,
         load_partial $load_partial:expr, store_partial $store_partial:expr,
-        mask $mask:expr, keep $keep:expr, compress $compress:expr,
-        zip $zip_all:expr, unzip $unzip:expr, zip_groups $zip:expr, split_groups $split:expr $(, load_groups $load_groups:expr)?,
+        mask $mask:expr, keep $keep:expr,
+        zip $zip_all:expr, unzip $unzip:expr, zip_groups $zip:expr, split_groups $split:expr $(, load_groups $load_groups:expr)?
+        $(, unzip_unordered $unzip_unordered:expr, in_order $in_order:expr, mask_unordered $mask_unordered:expr)?,
         prefetch_at $prefetch:expr, prefetch_near $near:expr,
         add $add:expr, fma $fma:expr, within $within:expr
         $(, load_halves $load_halves:expr, splat_halves $splat_halves:expr, store_halves $store_halves:expr,
@@ -367,8 +371,12 @@ macro_rules! vectors {
             vectors!(@op $features, $store_partial, store_partial(vector: $vector, to: &mut [$element]) -> ());
             vectors!(@op $features, $mask, mask(bits: u32) -> $mask_type);
             vectors!(@op $features, $keep, keep(vector: $vector, mask: $mask_type) -> $vector);
-            vectors!(@op $features, $compress, compress(vector: $vector, bits: u32) -> $vector);
             vectors!(@op $features, $zip_all, zip(a: $vector, b: $vector) -> ($vector, $vector));
+            $(
+                vectors!(@op $features, $unzip_unordered, unzip_unordered(a: $vector, b: $vector) -> ($vector, $vector));
+                vectors!(@op $features, $in_order, in_order(vector: $vector) -> $vector);
+                vectors!(@op $features, $mask_unordered, mask_unordered(bits: u32) -> $mask_type);
+            )?
             vectors!(@op $features, $unzip, unzip(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $zip, zip_groups(a: $vector, b: $vector) -> ($vector, $vector));
             vectors!(@op $features, $split, split_groups(a: $vector, b: $vector) -> ($vector, $vector));

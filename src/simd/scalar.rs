@@ -1,6 +1,6 @@
 //! Plain Rust: the path of machines without one of the other instruction sets, and of integers.
 
-use crate::simd::{Arithmetic, Kernel, Simd, side_by_side};
+use crate::simd::{Arithmetic, Kernel, Simd};
 
 /// The instruction set of every machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,12 +64,6 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     #[inline(always)]
     fn keep(self, vector: Self::Vector, mask: Self::Mask) -> Self::Vector {
         core::array::from_fn(|lane| if mask[lane] { vector[lane] } else { T::ZERO })
-    }
-
-    #[inline(always)]
-    fn compress(self, mut vector: Self::Vector, bits: u32) -> Self::Vector {
-        side_by_side(&mut vector, bits);
-        vector
     }
 
     #[inline(always)]

@@ -8,7 +8,7 @@ use core::arch::asm;
 use core::arch::x86_64::*;
 use std::sync::OnceLock;
 
-use crate::simd::{side_by_side, token, vectors};
+use crate::simd::{token, vectors};
 
 token!(
     /// AVX2 and FMA.
@@ -68,29 +68,15 @@ vectors!(
             None => store_up_to_7(vector, to),
         }
     },
-    mask |bits: u32| {
-        let lanes = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-        _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(bits as i32), lanes), lanes)
-    },
+    mask |bits: u32| mask_of_8(bits, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
     keep |vector, mask| _mm256_and_ps(vector, _mm256_castsi256_ps(mask)),
-    compress |vector, bits: u32| {
-        let mut lanes = [0.0; 8];
-        // SAFETY: the array has as many elements as the vector.
-        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), vector) };
-        side_by_side(&mut lanes, bits);
-        // SAFETY: the array has as many elements as the vector.
-        unsafe { _mm256_loadu_ps(lanes.as_ptr()) }
-    },
     zip |a, b| {
         let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
         (_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high))
     },
     unzip |a, b| {
-        // Within each half those of a, then of b; then the halves are sorted.
-        let (even, odd) = (_mm256_shuffle_ps::<0b10_00_10_00>(a, b), _mm256_shuffle_ps::<0b11_01_11_01>(a, b));
-        let (even, odd) = (_mm256_castps_pd(even), _mm256_castps_pd(odd));
-        let (even, odd) = (_mm256_permute4x64_pd::<0b11_01_10_00>(even), _mm256_permute4x64_pd::<0b11_01_10_00>(odd));
-        (_mm256_castpd_ps(even), _mm256_castpd_ps(odd))
+        let (even, odd) = unzip_halves_of_8(a, b);
+        (middle_pairs_swapped(even), middle_pairs_swapped(odd))
     },
     zip_groups |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
     split_groups |a, b| (_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)),
@@ -98,6 +84,9 @@ vectors!(
         let (a, b) = (group_of_4(from[0]), group_of_4(from[1]));
         _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(a), b)
     },
+    unzip_unordered unzip_halves_of_8,
+    in_order middle_pairs_swapped,
+    mask_unordered |bits: u32| mask_of_8(bits, _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7)),
     prefetch_at |place| prefetch::<_, _MM_HINT_T1>(place),
     prefetch_near |place| prefetch::<_, _MM_HINT_T0>(place),
     add _mm256_add_ps,
@@ -131,26 +120,15 @@ vectors!(
             None => store_up_to_3(vector, to),
         }
     },
-    mask |bits: u32| {
-        let lanes = _mm256_setr_epi64x(1, 2, 4, 8);
-        _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(bits as i64), lanes), lanes)
-    },
+    mask |bits: u32| mask_of_8(bits, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3)),
     keep |vector, mask| _mm256_and_pd(vector, _mm256_castsi256_pd(mask)),
-    compress |vector, bits: u32| {
-        let mut lanes = [0.0; 4];
-        // SAFETY: the array has as many elements as the vector.
-        unsafe { _mm256_storeu_pd(lanes.as_mut_ptr(), vector) };
-        side_by_side(&mut lanes, bits);
-        // SAFETY: the array has as many elements as the vector.
-        unsafe { _mm256_loadu_pd(lanes.as_ptr()) }
-    },
     zip |a, b| {
         let (low, high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
         (_mm256_permute2f128_pd::<0x20>(low, high), _mm256_permute2f128_pd::<0x31>(low, high))
     },
     unzip |a, b| {
         let (even, odd) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
-        (_mm256_permute4x64_pd::<0b11_01_10_00>(even), _mm256_permute4x64_pd::<0b11_01_10_00>(odd))
+        (_mm256_permute4x64_pd::<SWAP_MIDDLE>(even), _mm256_permute4x64_pd::<SWAP_MIDDLE>(odd))
     },
     zip_groups |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
     split_groups |a, b| (_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b)),
@@ -158,6 +136,9 @@ vectors!(
         let (a, b) = (group_of_2(from[0]), group_of_2(from[1]));
         _mm256_insertf128_pd::<1>(_mm256_castpd128_pd256(a), b)
     },
+    unzip_unordered |a, b| (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b)),
+    in_order |vector| _mm256_permute4x64_pd::<SWAP_MIDDLE>(vector),
+    mask_unordered |bits: u32| mask_of_8(bits, _mm256_setr_epi32(0, 0, 2, 2, 1, 1, 3, 3)),
     prefetch_at |place| prefetch::<_, _MM_HINT_T1>(place),
     prefetch_near |place| prefetch::<_, _MM_HINT_T0>(place),
     add _mm256_add_pd,
@@ -165,6 +146,32 @@ vectors!(
     // Of two zeros, or with a NaN, these instructions take their second operand.
     within |a, min, max| _mm256_min_pd(max, _mm256_max_pd(min, a)),
 );
+
+/// Changes places of the second and the third of four parts.
+const SWAP_MIDDLE: i32 = 0b11_01_10_00;
+
+/// Even and odd elements, within each half those of `a` before those of `b`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn unzip_halves_of_8(a: __m256, b: __m256) -> (__m256, __m256) {
+    (_mm256_shuffle_ps::<0b10_00_10_00>(a, b), _mm256_shuffle_ps::<0b11_01_11_01>(a, b))
+}
+
+/// Changes places of the second and the third pair.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn middle_pairs_swapped(vector: __m256) -> __m256 {
+    _mm256_castpd_ps(_mm256_permute4x64_pd::<SWAP_MIDDLE>(_mm256_castps_pd(vector)))
+}
+
+/// All bits set in the lanes of which a bit is set, the lowest one or the one in its place in `order`. By shifts, since compilers repeat comparisons at each use of
+/// a mask.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn mask_of_8(bits: u32, order: __m256i) -> __m256i {
+    let to_sign = _mm256_sub_epi32(_mm256_set1_epi32(31), order);
+    _mm256_srai_epi32::<31>(_mm256_sllv_epi32(_mm256_set1_epi32(bits as i32), to_sign))
+}
 
 /// All bits set in the first `count` of eight lanes, all lanes from eight on.
 #[inline]
@@ -245,7 +252,6 @@ vectors!(
     },
     mask |bits| bits as u16,
     keep |vector, mask| _mm512_maskz_mov_ps(mask, vector),
-    compress |vector, bits: u32| _mm512_maskz_compress_ps(bits as u16, vector),
     zip |a, b| {
         let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
         let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
@@ -313,7 +319,6 @@ vectors!(
     },
     mask |bits| bits as u8,
     keep |vector, mask| _mm512_maskz_mov_pd(mask, vector),
-    compress |vector, bits: u32| _mm512_maskz_compress_pd(bits as u8, vector),
     zip |a, b| {
         let (low, high) = (_mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15));
         (_mm512_permutex2var_pd(a, low, b), _mm512_permutex2var_pd(a, high, b))

@@ -1,9 +1,8 @@
 //! Direct convolution where few input channels are summed over: depthwise layers and image filters.
 //!
-//! Such work is bound by memory. Kernels of some sizes read the image as it is ([`image_tile`](crate::kernels::image_tile)), or copies of small
-//! channels ([`small_image`]). For any other, what a region's windows see of a channel is copied into the first-level cache, padding included, or read
-//! where it lies if no pixel sees padding, or, in wide images, for those pixels that do not; then every output channel of the group is made of it
-//! ([`planes`](crate::kernels::planes)).
+//! Such work is bound by memory. Kernels of some sizes read the image as it is ([`image_tile`](crate::kernels::image_tile)). For any other, what a region's
+//! windows see of a channel is copied into the first-level cache, padding included, or read where it lies if no pixel sees padding, or, in wide images,
+//! for those pixels that do not; then every output channel of the group is made of it ([`planes`](crate::kernels::planes)).
 
 use core::ops::Range;
 
@@ -18,7 +17,6 @@ use crate::gemm::blocking::TileShape;
 use crate::gemm::{Layouts, Source};
 use crate::kernels::image_tile::ImagePlanes;
 use crate::kernels::planes::{Order, Plane};
-use crate::kernels::small_image::{self, SmallPlanes};
 use crate::scratch::Scratch;
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -314,17 +312,7 @@ impl<T: Element, const HEIGHT: usize, const WIDTH: usize, const STEP: usize> Ker
             size,
             far,
         };
-        // Lines of taps have little to gain from copies, and with wide kernels copies see too much padding: 28x28 and smaller images with 7x7 taps are
-        // 1.6 to 2 times as fast without. Where vectors have halves, rows of all lengths fill them without copies.
-        if const { HEIGHT == 1 || WIDTH == 1 || WIDTH > 5 || S::HALVES } {
-            return planes.run(simd);
-        }
-        match small_image::pitch([HEIGHT, WIDTH], STEP, bare.size, bare.origin, size) {
-            Some(8) => simd.call(SmallPlanes::<T, HEIGHT, WIDTH, STEP, 8> { planes }),
-            Some(16) => simd.call(SmallPlanes::<T, HEIGHT, WIDTH, STEP, 16> { planes }),
-            Some(32) => simd.call(SmallPlanes::<T, HEIGHT, WIDTH, STEP, 32> { planes }),
-            _ => planes.run(simd),
-        }
+        planes.run(simd);
     }
 }
 
