@@ -22,7 +22,7 @@ use crate::config::PaddingMode;
 use crate::element::Element;
 use crate::gemm::blocking::SPARE;
 use crate::gemm::{Runs, Sight, Source};
-use crate::kernels::copy::{CopyPlanes, Padded, copy_run, fill_run};
+use crate::kernels::copy::{CopyPlanes, Padded, copy_run, copy_there, fill_run};
 use crate::simd::Simd;
 use crate::simd::taps::Clip;
 
@@ -111,6 +111,19 @@ pub(crate) struct BareImage<'a, T> {
     pub(crate) size: [usize; 2],
     /// Input position under the first tap for the region's first pixel.
     pub(crate) origin: [isize; 2],
+}
+
+impl<T: Element> BareImage<'_, T> {
+    /// Copies what is seen of a channel, so many rows and columns from its origin on, with zeros for padding.
+    pub(crate) fn copy_channel(&self, channel: usize, [rows, columns]: [usize; 2], to: &mut [T]) {
+        let [height, width] = self.size;
+        for (y, to) in (self.origin[0]..).zip(to.chunks_exact_mut(columns).take(rows)) {
+            to.fill(T::ZERO);
+            if let Some(y) = usize::try_from(y).ok().filter(|&y| y < height) {
+                copy_there(&self.memory[(channel * height + y) * width..][..width], self.origin[1], to);
+            }
+        }
+    }
 }
 
 /// What a strip reads along an axis.

@@ -23,6 +23,12 @@ use crate::simd::{Isa, Kernel, Simd};
 /// Bytes of packed channels that are worked on at a time, where one is not more: half of a first-level cache of 32 KiB.
 const PACKED_BYTES: usize = 16 << 10;
 
+/// Bytes of a channel up to which all its channels of output read a copy, padding included and with a margin of some elements, so that not each of them makes
+/// copies of what lies at an end of the memory. Measured with `cargo bench --bench layers`, 1 to 32 channels with AVX2: 3 times as fast at 28x28, 1.25 times at 100x100, 0.8
+/// times at 300x300.
+const COPIED_BYTES: usize = 64 << 10;
+const MARGIN: usize = 128;
+
 /// Bytes of output that are made before an activation is applied to them.
 const ACTIVATED_BYTES: usize = 32 << 10;
 
@@ -61,7 +67,7 @@ pub(crate) struct Depthwise<'a, T> {
 impl<T: Element> Stage<T> for Depthwise<'_, T> {
     fn scratch_len(&self, extent: Extent) -> usize {
         let packed = self.sampling.packed_len(self.weights.group[0], 1, extent);
-        packed.max(PACKED_BYTES / size_of::<T>()) + extent.pixels()
+        packed.max(PACKED_BYTES / size_of::<T>()) + MARGIN + extent.pixels()
     }
 
     fn run(
@@ -235,9 +241,25 @@ impl<T: Element> Job<'_, '_, T> {
         };
         match way {
             Way::Known(bare) => {
-                let bare =
-                    Bare { stage, size, first, channels: channels.clone(), output, bare: *bare, far: region.far };
-                run_known(weights.window.kernel(), sampling.step, bare);
+                let (kernel, step, far) = (weights.window.kernel(), sampling.step, region.far);
+                let (outs, pixels) = (weights.group[1], size[0] * size[1]);
+                let seen = [0, 1].map(|axis| (size[axis] - 1) * step[axis] + kernel[axis]);
+                if outs == 1 || seen[0] * seen[1] + MARGIN > packed.len().min(COPIED_BYTES / size_of::<T>()) {
+                    let (channels, bare) = (channels.clone(), *bare);
+                    run_known(kernel, step, Bare { stage, size, first, channels, output, bare, far });
+                } else {
+                    for group in channels.start / outs..channels.end.div_ceil(outs) {
+                        let of_group = channels.start.max(group * outs)..channels.end.min((group + 1) * outs);
+                        if of_group.start.is_multiple_of(outs) || of_group.start == first {
+                            bare.copy_channel(group - first / outs, seen, packed);
+                        }
+                        let output =
+                            &mut output[(of_group.start - channels.start) * pixels..][..of_group.len() * pixels];
+                        let (first, channels) = (of_group.start, of_group);
+                        let bare = BareImage { memory: &**packed, size: seen, origin: [0; 2] };
+                        run_known(kernel, step, Bare { stage, size, first, channels, output, bare, far });
+                    }
+                }
             }
             // What a group's first channel sees is there for the others.
             Way::Whole(part) => run(part, channels.start.is_multiple_of(weights.group[1]) || channels.start == first),
@@ -255,7 +277,8 @@ impl<T: Element> Job<'_, '_, T> {
 /// The kernels of known size, each with its step.
 macro_rules! known {
     ($($height:literal x $width:literal step $step:literal),* $(,)?) => {
-        fn is_known(kernel: [usize; 2], step: [usize; 2]) -> bool {
+        /// Whether there is a kernel of that size and step.
+        pub(crate) fn is_known(kernel: [usize; 2], step: [usize; 2]) -> bool {
             matches!((kernel, step), $(([$height, $width], [$step, $step]))|*)
         }
 
