@@ -155,7 +155,7 @@ impl<T> View<'_, T> {
         let row = (step * self.pitch + self.size[1]) * size_of::<T>();
         match (taps > FEW_TAPS, self.far) {
             _ if S::REGISTERS > 16 => least,
-            (true, false) => MOST_ROWS,
+            (true, far) if step == 1 || !far => MOST_ROWS,
             (false, true) => least,
             _ => (BAND_BYTES / row).clamp(least, MOST_ROWS),
         }
