@@ -25,11 +25,12 @@ use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 const LOW_BAND: usize = 4;
 const BAND: usize = 7;
 const HIGH_BAND: usize = 8;
-/// Where registers are few more rows make up for what begins with each tile: as many as this, or, where what they see and write must come from further away than the
-/// first-level cache, as take so many bytes. Measured with `cargo bench --bench layers`, AVX2: 1.2 to 1.3 times as fast at 56 and 112 columns, 1.1 to 1.2 at 300;
-/// 5x5 and 7x7 taps 1.2 to 1.4. Beyond the caches few taps are 0.7 to 1.2 times as fast with more rows.
+/// Where registers are few more rows make up for what begins with each tile: so many with many taps, or as many as see and write so many bytes, with few taps or, if
+/// caches do not hold input and output, with many. Measured with `cargo bench --bench layers`, AVX2: 1.2 to 1.3 times as fast at 56 and 112 columns, 1.1 to 1.2 at
+/// 300; 5x5 and 7x7 taps 1.2 to 1.4. Beyond the caches few taps are 0.7 to 1.2 times as fast with more rows, and 5x5 taps on 1920 columns 0.77 times with 28.
 const MOST_ROWS: usize = 28;
 const BAND_BYTES: usize = 24 << 10;
+const HIGH_BAND_BYTES: usize = 64 << 10;
 /// Columns from which an image is wide.
 const WIDE: usize = 256;
 /// Columns from which the rows below are asked for ahead of time. Measured with `cargo bench --bench layers`: 1.7 to 2.8 times as fast beyond the caches, 1.07 at 112
@@ -155,9 +156,10 @@ impl<T> View<'_, T> {
         let row = (step * self.pitch + self.size[1]) * size_of::<T>();
         match (taps > FEW_TAPS, self.far) {
             _ if S::REGISTERS > 16 => least,
-            (true, far) if step == 1 || !far => MOST_ROWS,
+            (true, false) => MOST_ROWS,
+            (true, true) => (HIGH_BAND_BYTES / row).clamp(least, MOST_ROWS),
             (false, true) => least,
-            _ => (BAND_BYTES / row).clamp(least, MOST_ROWS),
+            (false, false) => (BAND_BYTES / row).clamp(least, MOST_ROWS),
         }
     }
 
@@ -225,7 +227,7 @@ impl<const V: usize, const WIDTH: usize> Across<V, WIDTH> {
         }
         self.within = false;
         unroll!(COLUMN < WIDTH, at most 8, {
-            unroll!(VECTOR < V, at most 2, {
+            unroll!(VECTOR < V, at most 3, {
                 let first = first + (VECTOR * lanes * STEP + COLUMN) as isize;
                 let [before, upto] = [0, image[1] as isize]
                     .map(|limit| (limit - first).max(0).unsigned_abs().div_ceil(STEP).min(lanes));
@@ -241,7 +243,7 @@ impl<const V: usize, const WIDTH: usize> Across<V, WIDTH> {
     fn masks<T: Copy, S: Simd<T>, const STEP: usize>(&self, simd: S) -> [[S::Mask; V]; WIDTH] {
         let mut masks = [[simd.mask(0); V]; WIDTH];
         unroll!(COLUMN < WIDTH, at most 8, {
-            unroll!(VECTOR < V, at most 2, {
+            unroll!(VECTOR < V, at most 3, {
                 let lanes = self.lanes[COLUMN][VECTOR];
                 masks[COLUMN][VECTOR] = if STEP == 1 { simd.mask(lanes) } else { simd.mask_unordered(lanes) };
             });
@@ -274,17 +276,27 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
         // Constants by themselves, so that what they rule out is not compiled.
         if const { C > 1 } || columns <= S::LANES {
             simd.call(Narrow::<T, HEIGHT, WIDTH, STEP, C, 1>(self));
-        } else if const { has_two::<T, S>(HEIGHT, STEP) } && columns <= 2 * S::LANES {
+        } else if const { most_vectors::<T, S>(HEIGHT, STEP) >= 2 } && columns <= 2 * S::LANES {
             simd.call(Narrow::<T, HEIGHT, WIDTH, STEP, C, 2>(self));
+        } else if const { most_vectors::<T, S>(HEIGHT, STEP) >= 3 } && columns <= 3 * S::LANES {
+            simd.call(Narrow::<T, HEIGHT, WIDTH, STEP, C, 3>(self));
         } else {
             simd.call(Wide::<T, HEIGHT, WIDTH, STEP, C>(self));
         }
     }
 }
 
-/// Whether there are registers for the sums of two vectors.
-const fn has_two<T: Copy, S: Simd<T>>(height: usize, step: usize) -> bool {
-    2 * began(height, step) + 5 <= S::REGISTERS
+/// Vectors of a tile at most: two if there are registers for their sums. Three, where few registers hold them, the pixels of a column of taps or of a step, and a tap:
+/// measured with `cargo bench --bench layers`, AVX2, 3x3 taps: 1.1 to 1.2 times as fast, 1.4 times with 17 to 24 columns.
+const fn most_vectors<T: Copy, S: Simd<T>>(height: usize, step: usize) -> usize {
+    let sums = began(height, step) + 1;
+    if S::REGISTERS <= 16 && 3 * (sums + step) + 1 < S::REGISTERS {
+        3
+    } else if 2 * sums + 3 <= S::REGISTERS {
+        2
+    } else {
+        1
+    }
 }
 
 /// Channels of which one tile of `V` vectors has all columns: then they have little more in them than their rows.
@@ -339,6 +351,9 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
         // Tiles are the same for all channels.
         let mut of_one = Across::<1, WIDTH>::new();
         let mut of_two = [const { Across::<2, WIDTH>::new() }; COLUMNS];
+        let mut of_three = [const { Across::<3, WIDTH>::new() }; COLUMNS];
+        // Four vectors are two of two.
+        let three = const { most_vectors::<T, S>(HEIGHT, STEP) >= 3 } && view.size[1] > 4 * S::LANES;
         let planes = output.chunks_exact_mut(C * view.size[0] * view.size[1]);
         let channels = planes.zip(weights.chunks_exact(C * HEIGHT * WIDTH)).zip((0..).step_by(C));
         for ((output, weights), channel) in channels {
@@ -349,10 +364,12 @@ impl<T: Arithmetic, const HEIGHT: usize, const WIDTH: usize, const STEP: usize, 
                 row = band.rows.end;
                 let (mut column, mut visit) = (columns.start, 0);
                 while column < columns.end {
-                    column = if const { has_two::<T, S>(HEIGHT, STEP) } && column + S::LANES < view.size[1] {
-                        let across = &mut of_two[visit % COLUMNS];
-                        visit += 1;
-                        channel.run_tiles(simd, &band, column, across, output)
+                    let (left, number) = (view.size[1] - column, visit % COLUMNS);
+                    visit += 1;
+                    column = if const { most_vectors::<T, S>(HEIGHT, STEP) >= 3 } && three && left > 2 * S::LANES {
+                        channel.run_tiles(simd, &band, column, &mut of_three[number], output)
+                    } else if const { most_vectors::<T, S>(HEIGHT, STEP) >= 2 } && left > S::LANES {
+                        channel.run_tiles(simd, &band, column, &mut of_two[number], output)
                     } else {
                         channel.run_tiles(simd, &band, column, &mut of_one, output)
                     };
@@ -488,10 +505,9 @@ impl<'c, 'v, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize,
                 let results = self.operands.results::<V, STEP>(simd, sums[0], limits);
                 let (to, other) = to.split_at_mut(1);
                 if C == 1 {
-                    if V == 2 {
-                        simd.store(results[0], to[0]);
-                    }
-                    store_run(simd, results[V - 1], &mut to[0][(V - 1) * S::LANES..]);
+                    unroll!(VECTOR < V, at most 3, {
+                        store_run(simd, results[VECTOR], &mut to[0][VECTOR * S::LANES..]);
+                    });
                 } else {
                     simd.store_halves(results[0], to[0], other[0]);
                 }
@@ -585,7 +601,7 @@ impl<'w, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, con
         if shifted > 0 {
             behind = simd.load_partial(&row[V * S::LANES..V * S::LANES + WIDTH - 1]);
         }
-        unroll!(VECTOR < V, at most 2, {
+        unroll!(VECTOR < V, at most 3, {
             unroll!(COLUMN < WIDTH, at most 8, {
                 let (first, at) = (VECTOR * S::LANES, VECTOR * S::LANES * STEP + COLUMN);
                 if (1..=shifted).contains(&COLUMN) {
@@ -607,7 +623,7 @@ impl<'w, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, con
             });
         });
         unroll!(COLUMN < WIDTH, at most 8, {
-            unroll!(VECTOR < V, at most 2, {
+            unroll!(VECTOR < V, at most 3, {
                 if hides::<STEP>(MASKS, [COLUMN, WIDTH], [VECTOR, V]) {
                     x[COLUMN][VECTOR] = simd.keep(x[COLUMN][VECTOR], masks[COLUMN][VECTOR]);
                 }
@@ -628,7 +644,7 @@ impl<'w, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, con
     ) {
         // Where few registers hold the sums of many rows there are none for the pixels of more than one column of taps. Measured with `cargo bench --bench layers`: 1.1 to
         // 1.4 times as fast with 5x5 taps.
-        if const { S::REGISTERS <= 16 && HEIGHT == 5 && WIDTH > 1 } {
+        if const { S::REGISTERS <= 16 && WIDTH > 1 && (HEIGHT == 5 || V == 3) } {
             unroll!(COLUMN < WIDTH, at most 8, {
                 self.add_column::<V, STEP, INNER>(simd, &x[COLUMN], COLUMN, sums);
             });
@@ -692,7 +708,7 @@ impl<'w, T: Arithmetic, S: Simd<T>, const HEIGHT: usize, const WIDTH: usize, con
         mut sums: [S::Vector; V],
         limits: Option<[T; 2]>,
     ) -> [S::Vector; V] {
-        unroll!(VECTOR < V, at most 2, {
+        unroll!(VECTOR < V, at most 3, {
             let ordered = if STEP == 1 { sums[VECTOR] } else { simd.in_order(sums[VECTOR]) };
             sums[VECTOR] = simd.add(self.bias, ordered);
         });
