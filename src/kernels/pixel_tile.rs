@@ -300,7 +300,7 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
         }
         if const { !MASKED && R < ASKING } && ahead > 0 {
             unroll!(VECTOR < V, at most 6, {
-                if const { VECTOR * S::LANES * size_of::<T>() % CACHE_LINE == 0 } {
+                if const { (VECTOR * S::LANES * size_of::<T>()).is_multiple_of(CACHE_LINE) } {
                     simd.prefetch(pixels, (V + VECTOR) * S::LANES);
                 }
             });

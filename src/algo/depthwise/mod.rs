@@ -230,7 +230,7 @@ impl<T: Element> Job<'_, '_, T> {
     /// Computes some output channels: whole groups, or one channel after the other. `output` has their planes, one behind the other.
     fn run(&mut self, channels: Range<usize>, output: &mut [T]) {
         let Job { stage, image, region, ref mut way, ref mut packed } = *self;
-        let Depthwise { weights, activation, sampling } = stage;
+        let Depthwise { weights, activation, .. } = stage;
         let (first, size) = (region.channels.start, [region.rows.len(), region.columns.len()]);
         let mut run = |part: &Part<'_, '_, T>, packs: bool| {
             let (channels, output) = (channels.clone(), &mut *output);
@@ -241,25 +241,8 @@ impl<T: Element> Job<'_, '_, T> {
         };
         match way {
             Way::Known(bare) => {
-                let (kernel, step, far) = (weights.window.kernel(), sampling.step, region.far);
-                let (outs, pixels) = (weights.group[1], size[0] * size[1]);
-                let seen = [0, 1].map(|axis| (size[axis] - 1) * step[axis] + kernel[axis]);
-                if outs == 1 || seen[0] * seen[1] + MARGIN > packed.len().min(COPIED_BYTES / size_of::<T>()) {
-                    let (channels, bare) = (channels.clone(), *bare);
-                    run_known(kernel, step, Bare { stage, size, first, channels, output, bare, far });
-                } else {
-                    for group in channels.start / outs..channels.end.div_ceil(outs) {
-                        let of_group = channels.start.max(group * outs)..channels.end.min((group + 1) * outs);
-                        if of_group.start.is_multiple_of(outs) || of_group.start == first {
-                            bare.copy_channel(group - first / outs, seen, packed);
-                        }
-                        let output =
-                            &mut output[(of_group.start - channels.start) * pixels..][..of_group.len() * pixels];
-                        let (first, channels) = (of_group.start, of_group);
-                        let bare = BareImage { memory: &**packed, size: seen, origin: [0; 2] };
-                        run_known(kernel, step, Bare { stage, size, first, channels, output, bare, far });
-                    }
-                }
+                let (channels, bare) = (channels.clone(), *bare);
+                Bare { stage, size, first, channels, output, bare, far: region.far }.run(packed);
             }
             // What a group's first channel sees is there for the others.
             Way::Whole(part) => run(part, channels.start.is_multiple_of(weights.group[1]) || channels.start == first),
@@ -305,6 +288,31 @@ struct Bare<'j, 'i, T> {
     output: &'j mut [T],
     bare: BareImage<'i, T>,
     far: bool,
+}
+
+impl<T: Element> Bare<'_, '_, T> {
+    /// Computes them, from a copy of each channel that several of them see, if it is small.
+    fn run(self, packed: &mut [T]) {
+        let Bare { stage, size, first, channels, output, bare, far } = self;
+        let (kernel, step, outs) = (stage.weights.window.kernel(), stage.sampling.step, stage.weights.group[1]);
+        let seen = [0, 1].map(|axis| (size[axis] - 1) * step[axis] + kernel[axis]);
+        let room = packed.len().min(COPIED_BYTES / size_of::<T>());
+        if outs == 1 || seen[0] * seen[1] + MARGIN > room {
+            return run_known(kernel, step, Bare { stage, size, first, channels, output, bare, far });
+        }
+        let mut output = output;
+        for group in channels.start / outs..channels.end.div_ceil(outs) {
+            let channels = channels.start.max(group * outs)..channels.end.min((group + 1) * outs);
+            // What a group's first channel sees is there for the others.
+            if channels.start.is_multiple_of(outs) || channels.start == first {
+                bare.copy_channel(group - first / outs, seen, packed);
+            }
+            let (planes, rest) = output.split_at_mut(channels.len() * size[0] * size[1]);
+            output = rest;
+            let (first, bare) = (channels.start, BareImage { memory: &*packed, size: seen, origin: [0; 2] });
+            run_known(kernel, step, Bare { stage, size, first, channels, output: planes, bare, far });
+        }
+    }
 }
 
 /// The same with a kernel of known size.
