@@ -23,7 +23,7 @@ use crate::simd::Isa;
 pub(crate) fn convolution(config: &Conv2d, shape: TileShape, wanted: Option<Algorithm>) -> Result<Recipe, Error> {
     let group = [config.in_channels / config.groups, config.out_channels / config.groups];
     let kinds: &[Lanes] = match wanted {
-        None if !direct_is_faster(group, config.groups) && !sums_one_channel(config, shape) => shape.kinds(),
+        None if !direct_is_faster(group, config.groups) && !sums_few_taps(config, shape) => shape.kinds(),
         None | Some(Algorithm::Direct) => {
             let window = Window::dense(config.kernel, config.dilation, group[0]);
             return Ok(Recipe::Depthwise { window, group });
@@ -63,23 +63,27 @@ pub(crate) fn tilings<T: Element>(config: &Conv2d, isa: Isa) -> Vec<Reordering> 
     Tiling::all(config.kernel, config.stride).filter(|_| tiled).map(Reordering::Winograd).collect()
 }
 
-const MOST_DIRECT_TAPS: usize = 25;
-
 /// A matrix product keeps an input vector in a register for up to eight output channels: worth nothing with one, and with two less than what it
 /// takes to set it up for each of many groups. But it keeps large sums over many channels in cache. Measured with `cargo bench --bench planner`.
 fn direct_is_faster([ins, outs]: [usize; 2], groups: usize) -> bool {
     (outs == 1 && ins <= 128) || (ins == 1 && outs == 2) || (ins == 2 && outs == 2 && groups > 32)
 }
 
-/// Where few taps of one channel are summed, products wait for what they write, and more so with few registers. Measured with `cargo bench --bench planner`, AVX2, 3 to 128
-/// channels of output: 1.2 to 2 times as fast with 3x3 taps, 1.1 to 1.3 with 5x5, 0.75 to 0.97 with 7x7, and so with a step of 2 in large images. Not measured with more
-/// registers.
-fn sums_one_channel(config: &Conv2d, shape: TileShape) -> bool {
-    let few =
-        config.kernel[0] * config.kernel[1] <= MOST_DIRECT_TAPS && config.stride == [1, 1] && config.dilation == [1, 1];
-    let zeros = config.padding_mode == PaddingMode::Zeros;
-    let known = few && zeros && depthwise::is_known(config.kernel, config.stride);
-    known && config.in_channels == config.groups && shape.channel_tiles && !shape.many_registers()
+/// Where few taps are summed, products wait for what they write, and more so with few registers. Measured with `cargo bench --bench planner`, AVX2. Of one channel, to 3 to
+/// 128: 1.2 to 2 times as fast with 3x3 taps, 1.1 to 1.3 with 5x5, 0.75 to 0.97 with 7x7, and so with a step of 2 in large images. Groups of up to four channels with 1x1
+/// taps: 1.1 to 1.9 times, of two with up to nine: 1.0 to 2.2 times. Not measured with more registers.
+fn sums_few_taps(config: &Conv2d, shape: TileShape) -> bool {
+    if !shape.channel_tiles || shape.many_registers() {
+        return false;
+    }
+    let (taps, ins) = (config.kernel[0] * config.kernel[1], config.in_channels / config.groups);
+    let of_one = ins == 1
+        && taps <= 25
+        && config.padding_mode == PaddingMode::Zeros
+        && [config.stride, config.dilation] == [[1, 1]; 2]
+        && depthwise::is_known(config.kernel, config.stride);
+    let most = ins.max(config.out_channels / config.groups);
+    of_one || (config.groups > 1 && (most <= 4 && taps == 1 || most <= 2 && taps <= 9))
 }
 
 /// For a convolution of pixels from anywhere.
