@@ -293,14 +293,14 @@ struct Bare<'j, 'i, T> {
 impl<T: Element> Bare<'_, '_, T> {
     /// Computes them, from a copy of each channel that several of them see, if it is small.
     fn run(self, packed: &mut [T]) {
-        let Bare { stage, size, first, channels, output, bare, far } = self;
-        let (kernel, step, outs) = (stage.weights.window.kernel(), stage.sampling.step, stage.weights.group[1]);
-        let seen = [0, 1].map(|axis| (size[axis] - 1) * step[axis] + kernel[axis]);
+        let weights = self.stage.weights;
+        let (kernel, step, outs) = (weights.window.kernel(), self.stage.sampling.step, weights.group[1]);
+        let seen = [0, 1].map(|axis| (self.size[axis] - 1) * step[axis] + kernel[axis]);
         let room = packed.len().min(COPIED_BYTES / size_of::<T>());
         if outs == 1 || seen[0] * seen[1] + MARGIN > room {
-            return run_known(kernel, step, Bare { stage, size, first, channels, output, bare, far });
+            return run_known(kernel, step, self);
         }
-        let mut output = output;
+        let Bare { stage, size, first, channels, mut output, bare, far } = self;
         for group in channels.start / outs..channels.end.div_ceil(outs) {
             let channels = channels.start.max(group * outs)..channels.end.min((group + 1) * outs);
             // What a group's first channel sees is there for the others.
