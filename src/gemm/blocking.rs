@@ -84,8 +84,6 @@ pub(crate) struct TileShape {
     rows: usize,
     /// Whether there are tiles with channels as lanes, or any but the simplest.
     pub(crate) channel_tiles: bool,
-    /// Whether tiles with channels as lanes leave out pixels that see padding.
-    pub(crate) clips: bool,
     /// Whether tiles of one vector of pixels read no further than they have pixels.
     pub(crate) reads_partly: bool,
     /// What a tile takes beside its taps, in multiply-adds.
@@ -111,7 +109,6 @@ impl TileShape {
                     registers: S::REGISTERS,
                     rows: S::TILE_ROWS,
                     channel_tiles: S::CHANNEL_TILES,
-                    clips: S::CLIPS,
                     reads_partly: pixel_tile::reads_partly::<T, S>(),
                     begin: if wide { BEGIN_WIDE } else { BEGIN },
                     region: if large { REGION_BYTES } else { REGION_BYTES / 2 } / size_of::<T>(),
@@ -165,7 +162,7 @@ impl TileShape {
     /// a run: if tiles are ever so.
     pub(crate) fn clipped_run(self, lanes: Lanes, channels: usize) -> Option<usize> {
         let busy = LATENCY.div_ceil(self.vectors_of(channels));
-        (lanes == Lanes::Channels && self.clips).then(|| busy.max(few_pixels::FEW + 1))
+        (lanes == Lanes::Channels).then(|| busy.max(few_pixels::FEW + 1))
     }
 
     /// From how many pixels on neighbours that all see the same taps have tiles of their own, whatever the run. Measured with `cargo bench --bench layers`, 3x3 with
@@ -206,13 +203,15 @@ impl TileShape {
         units.start * unit..run.min(units.end * unit)
     }
 
-    /// Pixels at the begin of each run that go by two runs.
-    pub(crate) fn lead(self, lanes: Lanes, channels: usize, run: usize, step: usize) -> usize {
-        if lanes != Lanes::Channels {
-            return 0;
-        }
+    /// Runs that have a tile together, of so many that are left: see [`tile_of_runs`](TileShape::tile_of_runs), whose result that is for most.
+    pub(crate) fn runs_of_tile(self, tile: (usize, usize), left: usize) -> usize {
+        channel_tile::runs_of_tile(self.registers, tile, left)
+    }
+
+    /// Runs whose first pixels have a tile together, and how many of each do, if any.
+    pub(crate) fn lead(self, lanes: Lanes, channels: usize, run: usize, step: usize) -> Option<(usize, usize)> {
         let (_, most) = self.tile_of_runs(lanes, channels, run, step);
-        channel_tile::lead(most, run)
+        channel_tile::lead(most, run).filter(|_| lanes == Lanes::Channels)
     }
 
     /// Multiply-adds of vectors that a tap costs for some runs of pixels and all channels of a group. Tiles that are too small to be busy
@@ -242,13 +241,18 @@ impl TileShape {
                     let more = if more > 0 { more * of_panels(runs * (run / parts + 1)) } else { 0 };
                     less * of_panels(runs * (run / parts)) + more
                 };
-                let (together, of_together) = match self.lead(lanes, channels, run, step) {
-                    0 => (together, of_parts(together, run)),
-                    lead => (2, of_panels(2 * lead) + 2 * of_parts(1, run - lead)),
+                let lead = self.lead(lanes, channels, run, step);
+                let of_runs = |runs: usize| match lead {
+                    Some((_, lead)) if runs > 1 => of_panels(runs * lead) + runs * of_parts(1, run - lead),
+                    _ => of_parts(runs, run),
                 };
-                let rest = runs % together;
-                let rest = if rest > 0 { rest * of_parts(1, run) } else { 0 };
-                runs / together * of_together + rest
+                let tile = lead.unwrap_or((together, most.min(run)));
+                let rest = runs % tile.0;
+                let rest = match self.runs_of_tile(tile, rest) {
+                    0 | 1 => rest * of_parts(1, run),
+                    _ => of_runs(rest),
+                };
+                runs / tile.0 * of_runs(tile.0) + rest
             }
             Lanes::Pixels | Lanes::GatheredPixels => {
                 let rows = self.rows_of(lanes, channels);

@@ -299,10 +299,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let apart = self.better_apart(runs, shape);
         let (together, most) = if apart { (1, 1) } else { shape.tile_of_runs(self.lanes, channels, len, step) };
         let (image_place, before) = (self.source.image_place(), self.elements_before());
-        let lead = if apart || image_place.is_some() { 0 } else { shape.lead(self.lanes, channels, len, step) };
         // Several panels together have no time to look.
-        let largest = if count < together { 1 } else { together } * len.div_ceil(len.div_ceil(most).max(1));
-        let clips = shape.clips && shape.panels_together(self.lanes, largest) == 1;
+        let largest = shape.runs_of_tile((together, most), count) * len.div_ceil(len.div_ceil(most).max(1));
+        let clips = shape.panels_together(self.lanes, largest) == 1;
         let mut add = |run: Range<usize>, pixels: Range<usize>| {
             let mut sight = self.source.sight(run.clone(), pixels.clone());
             if let Some(sight) = sight.as_mut().filter(|_| self.lanes.are_pixels() || !clips) {
@@ -329,24 +328,28 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             });
         };
         let whole = apart || self.end_of_part(0, len, most) == len;
+        let lead = shape.lead(self.lanes, channels, len, step).filter(|_| !apart && whole);
         // Where the last run's last pixels are to be read in a part of a vector, they are a tile of their own.
         let cut = self.lanes == Lanes::Pixels && len > shape.lanes && !self.source.whole_vectors();
         let mut run = 0;
         while run < count {
-            if lead > 0 && run + 2 <= count {
-                add(run..run + 2, 0..lead);
-                for run in run..run + 2 {
-                    for part in 0..(len - lead).div_ceil(most) {
-                        let pixels = shape.part(self.lanes, len - lead, most, part);
-                        add(run..run + 1, lead + pixels.start..lead + pixels.end);
+            if let Some((together, lead)) = lead {
+                let alike = |runs: &usize| image_place.is_none() || self.see_alike(run..run + runs);
+                let together = (2..=together.min(count - run)).take_while(alike).last();
+                if let Some(together) = together {
+                    add(run..run + together, 0..lead);
+                    for run in run..run + together {
+                        for part in 0..(len - lead).div_ceil(most) {
+                            let pixels = shape.part(self.lanes, len - lead, most, part);
+                            add(run..run + 1, lead + pixels.start..lead + pixels.end);
+                        }
                     }
+                    run += together;
+                    continue;
                 }
-                run += 2;
-                continue;
             }
-            // The last runs go one by one: there are no tiles of fewer runs that have as few pixels.
-            let runs =
-                if run + together <= count && !self.better_cut(run..run + together, len, shape) { together } else { 1 };
+            let runs = shape.runs_of_tile((together, most), count - run);
+            let runs = if self.better_cut(run..run + runs, len, shape) { 1 } else { runs };
             let before = before_line.map_or(0, |before| (before + run * len * (shape.lanes - 1)) % shape.lanes);
             let mut start = first_end(before, most, shape.lanes).min(len);
             if start > 0 {
@@ -384,9 +387,14 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// Whether some runs had better not share a tile: where one sees rows of taps that another does not, and is enough for a tile by itself.
     fn better_cut(&self, runs: Range<usize>, len: usize, shape: TileShape) -> bool {
+        shape.busy_alone(self.lanes, self.weights.panels().total, len) && !self.see_alike(runs)
+    }
+
+    /// Whether some runs see the same rows of taps.
+    fn see_alike(&self, runs: Range<usize>) -> bool {
         let rows = |run: usize| self.source.sight(run..run + 1, 0..1).map(|sight| sight.rows);
         let first = rows(runs.start);
-        shape.busy_alone(self.lanes, self.weights.panels().total, len) && runs.skip(1).any(|run| rows(run) != first)
+        runs.skip(1).all(|run| rows(run) == first)
     }
 
     /// Where to cut a run behind a pixel: at an edge, so that no tile sees taps that only some of its pixels do, if that leaves parts that are worth it.

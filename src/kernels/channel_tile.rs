@@ -14,7 +14,7 @@
 use super::gather::{ELSEWHERE, Gathering, Pixels};
 use super::tile::{Block, CACHE_LINE, Upcoming, ask_for, before_lines, multiply_add};
 use super::transpose::transpose;
-use crate::simd::taps::{Clip, Operand, Runs, RunsOfTap};
+use crate::simd::taps::{Clip, Operand, Runs, RunsOfTap, RunsOfTaps};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// One weight panel times the pixels of a block.
@@ -93,6 +93,7 @@ const fn most_at_step(registers: usize, vectors: usize, step: usize) -> usize {
 pub(crate) fn tile_of_runs(registers: usize, vectors: usize, run: usize, step: usize) -> (usize, usize) {
     let most = most_at_step(registers, vectors, if step > 2 { ANY_STEP } else { step });
     match run {
+        ..=3 if most <= MOST_RUNS && run * 2 <= most => (most / run, run),
         ..=4 if run * 4 <= most && step == 1 => (4, run),
         _ if most >= 2 * MOST_IN_RUN && run > 4 => (2, MOST_IN_RUN),
         _ if run * 2 <= most => (2, run),
@@ -100,12 +101,34 @@ pub(crate) fn tile_of_runs(registers: usize, vectors: usize, run: usize, step: u
     }
 }
 
-/// Pixels at the begin of each run that two runs together make a tile of, where the rest of them then takes a tile less: 9 pixels are 3 of two runs and
-/// 6 of each instead of 5 and 4. Only small tiles gain by being a little larger.
-pub(crate) const fn lead(most: usize, run: usize) -> usize {
-    let half = most / 2;
-    let fewer = run > most && (run - half).div_ceil(most) < run.div_ceil(most);
-    if most < MOST_IN_RUN && fewer { half } else { 0 }
+/// Some runs that have a tile together of the first pixels of each, and how many of each, where the rest of a run then is whole tiles: with 6 pixels 13 are one of 6 runs together and
+/// 12 of each instead of 5, 4 and 4. None if it is not so. Only small tiles gain by being a little larger.
+pub(crate) const fn lead(most: usize, run: usize) -> Option<(usize, usize)> {
+    let (half, rest) = (most / 2, run % most);
+    match run {
+        _ if most >= MOST_IN_RUN || run <= most => None,
+        // There are few kinds of tiles of more than two runs.
+        _ if most <= MOST_RUNS && 0 < rest && rest <= half => Some((most / rest, rest)),
+        _ if (run - half).div_ceil(most) < run.div_ceil(most) => Some((2, half)),
+        _ => None,
+    }
+}
+
+/// Most runs of a tile.
+const MOST_RUNS: usize = 6;
+
+/// Runs that have a tile together, of so many that are left, if elsewhere it is `together` with `len` pixels of each.
+pub(crate) const fn runs_of_tile(registers: usize, (together, len): (usize, usize), left: usize) -> usize {
+    match left {
+        _ if left >= together => together,
+        _ if is_small(registers, left * len) => left,
+        _ => 1,
+    }
+}
+
+/// Whether there are tiles of any number of runs, with so many pixels in all.
+const fn is_small(registers: usize, pixels: usize) -> bool {
+    most_pixels(registers, 2) <= MOST_RUNS && pixels <= MOST_RUNS
 }
 
 /// Vectors of each row that are written one behind the other where caches do not hold the output: memory takes neighbouring cache lines faster than lines from
@@ -118,8 +141,9 @@ const fn is_tile(registers: usize, vectors: usize, step: usize, runs: u16, len: 
     let (runs, len) = (runs as usize, len as usize);
     let most = most_at_step(registers, vectors, step);
     match runs {
-        4 => len * 4 <= most && step == 1,
-        _ => len * runs <= most,
+        ..=2 => len * runs <= most,
+        4 if len * 4 <= most && step == 1 => true,
+        _ => is_small(registers, len * runs),
     }
 }
 
@@ -185,7 +209,7 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, '_, T> {
                     }
                 };
             }
-            by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 4 x 1 2 3 4);
+            by_size!(1 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 2 x 1 2 3 4 5 6 7 8 9 10 11 12 13 14, 3 x 1 2, 4 x 1 2 3 4, 5 x 1, 6 x 1);
             let Some(row) = self.rows.first() else { continue };
             // The sums of all pixels before the next tile's first are there, or of those before the runs that it is a part of.
             let next = self.block.tiles.get(index + 1);
@@ -241,7 +265,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let sums = if GATHERS { self.multiply_gathering(simd) } else { self.multiply(simd) };
         let width = V * S::LANES;
         let to = if self.part.last { self.sums } else { self.partial };
-        unroll!(RUN < (N / P), at most 4, {
+        unroll!(RUN < (N / P), at most 6, {
             let first = tile.pixel as usize + RUN * self.block.run as usize;
             let places = &mut to[first * width..][..P * width];
             let sums = sums[RUN * P..].first_chunk().expect("as many pixels");
@@ -317,20 +341,39 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let tile = &block.tiles[index];
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
         let (count, len) = ((N / P) as u16, P as u16);
-        let runs = Runs { count, len, pitch: block.pitch, step: pixel_step as u32, clips: S::CLIPS };
+        let runs = Runs { count, len, pitch: block.pitch, step: pixel_step as u32 };
         let operands = block.runs(tile, pixels, runs, V * S::LANES);
-        let (mut at, each) = ask_before(simd, self.next, operands.len(), asks_by_tap(S::REGISTERS) && V > 1);
+        let (at, each) = ask_before(simd, self.next, operands.len(), asks_by_tap(S::REGISTERS) && V > 1);
         let mut sums = [[simd.splat(T::ZERO); V]; N];
         if !self.part.first {
-            unroll!(RUN < (N / P), at most 4, {
+            unroll!(RUN < (N / P), at most 6, {
                 let (first, width) = (tile.pixel as usize + RUN * block.run as usize, V * S::LANES);
                 let places = &self.partial[first * width..][..P * width];
                 load_run::<T, S, P, V>(simd, places, sums[RUN * P..].first_chunk_mut().expect("as many pixels"));
             });
         }
+        if P > 1 && operands.leave_out() {
+            self.add_taps::<S, true>(simd, operands, [at, each], &mut sums);
+        } else {
+            self.add_taps::<S, false>(simd, operands, [at, each], &mut sums);
+        }
+        sums
+    }
+
+    /// Adds the taps' products, and asks for what comes next.
+    #[inline(always)]
+    fn add_taps<S: Simd<T>, const CLIPPED: bool>(
+        &self,
+        simd: S,
+        taps: RunsOfTaps<'_, T>,
+        [mut at, each]: [usize; 2],
+        sums: &mut [[S::Vector; V]; N],
+    ) {
+        let block = self.block;
+        let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
         // Their last pixels: those before are mostly in the same cache line, or in the one that the tile before has asked for.
         let (ahead, next_tile) = (block.ahead + (P - 1) * pixel_step, (2 * P - 1) * pixel_step);
-        for tap in operands {
+        for tap in taps {
             if asks_by_tap(S::REGISTERS) {
                 tap.prefetch_near(simd, ahead);
                 // Tiles of one vector are bound by what they load, and have hardly any weights.
@@ -340,19 +383,18 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                     at += each;
                 }
             }
-            if S::CLIPS && P > 1 && tap.clip != Clip::NOTHING {
+            if CLIPPED && tap.clip != Clip::NOTHING {
                 seldom();
                 // One, as ever with three columns of taps: small tiles have no time to ask for each pixel.
                 match tap.clip {
-                    Clip::FIRST => self.add_tap::<S, 1, 0>(simd, &tap, &mut sums),
-                    Clip::LAST => self.add_tap::<S, 0, 1>(simd, &tap, &mut sums),
-                    _ => self.add_seen(simd, &tap, &mut sums),
+                    Clip::FIRST => self.add_tap::<S, 1, 0>(simd, &tap, sums),
+                    Clip::LAST => self.add_tap::<S, 0, 1>(simd, &tap, sums),
+                    _ => self.add_seen(simd, &tap, sums),
                 }
                 continue;
             }
-            self.add_tap::<S, 0, 0>(simd, &tap, &mut sums);
+            self.add_tap::<S, 0, 0>(simd, &tap, sums);
         }
-        sums
     }
 
     /// The sums of a tile whose pixels lie in an image, and are left where others read them.
@@ -393,9 +435,10 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
     ) {
         let w = vectors(simd, tap.weights);
         // Checks that it does not foresee keep the compiler from loading all pixels of a tap before it uses them: they would take registers too.
-        let (mut runs, checked) = ([tap.memory; 4], STEP == ANY_STEP && !S::CLIPS);
+        let (mut runs, checked) =
+            ([tap.memory; MOST_RUNS], STEP == ANY_STEP && !asks_by_tap(S::REGISTERS) && FIRST + LAST == 0);
         if checked {
-            unroll!(RUN < (N / P), at most 4, {
+            unroll!(RUN < (N / P), at most 6, {
                 runs[RUN] = tap.run(RUN);
             });
         }
@@ -417,7 +460,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let is_seen = |pixel: usize| first <= pixel && pixel + last < P;
         unroll!(PIXEL < P, {
             if is_seen(PIXEL) {
-                unroll!(RUN < (N / P), at most 4, {
+                unroll!(RUN < (N / P), at most 6, {
                     let x = simd.splat(tap.pixel(RUN, PIXEL));
                     multiply_add(simd, &w, x, &mut sums[RUN * P + PIXEL]);
                 });

@@ -60,8 +60,6 @@ pub trait Simd<T: Copy>: Copy {
     const PANEL_VECTORS: usize;
     /// Whether there are register tiles with channels as lanes.
     const CHANNEL_TILES: bool;
-    /// Whether it pays for a tile with channels as lanes to leave out a pixel that sees zero padding: small tiles wait for their instructions.
-    const CLIPS: bool;
     /// Whether a mask that hides nothing costs nothing.
     const FREE_MASKS: bool;
     /// Most rows of a register tile that has pixels as lanes.
@@ -343,7 +341,6 @@ macro_rules! vectors {
             const REGISTERS: usize = $registers;
             const PANEL_VECTORS: usize = $panel;
             const CHANNEL_TILES: bool = true;
-            const CLIPS: bool = $registers > 16;
             const FREE_MASKS: bool = size_of::<$mask_type>() < size_of::<$vector>();
             const TILE_ROWS: usize = $rows;
             type Vector = $vector;

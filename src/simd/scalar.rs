@@ -17,7 +17,6 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     const PANEL_VECTORS: usize = 1;
     // One kind of tile for eight integer types is enough to compile.
     const CHANNEL_TILES: bool = false;
-    const CLIPS: bool = false;
     // One version is enough to compile.
     const FREE_MASKS: bool = true;
     const TILE_ROWS: usize = 4;

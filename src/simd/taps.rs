@@ -96,7 +96,7 @@ impl Bounds {
         let (before, len) = (u64::from(before), len as u64 + u64::from(before));
         self.first[0] >= before
             && self.end[0] + reach <= len.max(reach)
-            && (self.left_out == 0 || (runs.clips && self.clipped_are_within(before, len, reach, runs)))
+            && (self.left_out == 0 || self.clipped_are_within(before, len, reach, runs))
     }
 
     /// The same for the taps that leave out some.
@@ -225,7 +225,7 @@ impl TapLists {
         let (taps, bounds) = self.weighted(list, weights);
         assert!(taps.len() == 0 || bounds.are_within((pixels.len(), before), shape), "{BEYOND}");
         let first = pixels.as_ptr().wrapping_sub(before as usize);
-        RunsOfTaps { taps, pixels, first, shape }
+        RunsOfTaps { taps, pixels, first, shape, leave_out: bounds.left_out > 0 }
     }
 }
 
@@ -267,8 +267,6 @@ pub(crate) struct Runs {
     pub(crate) len: u16,
     pub(crate) pitch: u32,
     pub(crate) step: u32,
-    /// Whether taps may leave out pixels.
-    pub(crate) clips: bool,
 }
 
 /// The operands of the taps of a list: see [`TapLists::runs`].
@@ -279,6 +277,8 @@ pub(crate) struct RunsOfTaps<'a, T> {
     /// What the taps' places count from.
     first: *const T,
     shape: Runs,
+    /// Whether any tap leaves out a pixel.
+    leave_out: bool,
 }
 
 /// Those of one.
@@ -299,6 +299,12 @@ impl<T> RunsOfTaps<'_, T> {
     pub(crate) fn len(&self) -> usize {
         self.taps.len()
     }
+
+    /// Whether any of them leaves out a pixel.
+    #[inline(always)]
+    pub(crate) fn leave_out(&self) -> bool {
+        self.leave_out
+    }
 }
 
 impl<'a, T> Iterator for RunsOfTaps<'a, T> {
@@ -308,8 +314,8 @@ impl<'a, T> Iterator for RunsOfTaps<'a, T> {
     fn next(&mut self) -> Option<Self::Item> {
         let (tap, weights) = self.taps.next()?;
         let first = self.first.wrapping_add(tap.pixels as usize);
-        // `runs` has seen to it; here the compiler does.
-        let clip = if self.shape.clips { tap.clip } else { Clip::NOTHING };
+        // All are nothing anyway: so the compiler knows it, too.
+        let clip = if self.leave_out { tap.clip } else { Clip::NOTHING };
         Some(RunsOfTap { memory: self.pixels, first, shape: self.shape, clip, weights })
     }
 }
@@ -503,7 +509,7 @@ mod tests {
         lists.extend(taps.iter().map(|&(pixels, ends)| Tap::new(pixels, 0, Clip::new(ends))));
         lists.end();
         let memory: Vec<_> = (0..len).collect();
-        let shape = Runs { count: 2, len: 5, pitch: 20, step: 2, clips: true };
+        let shape = Runs { count: 2, len: 5, pitch: 20, step: 2 };
         let of_tap = |tap: RunsOfTap<'_, usize>| {
             let [first, last] = tap.clip.ends();
             let runs = (0..2).map(|run| (first..5 - last).map(|pixel| tap.pixel(run, pixel)).collect::<Vec<_>>());
@@ -546,22 +552,12 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "beyond their operands")]
-    fn no_pixels_are_left_out_where_none_must_be() {
-        let mut lists = TapLists::default();
-        lists.extend([Tap::new(2, 0, Clip::new([1, 0]))].into_iter());
-        lists.end();
-        let shape = Runs { count: 1, len: 2, pitch: 0, step: 1, clips: false };
-        lists.runs(0, (&[0; 9], 0), shape, (&[0], 1, 1));
-    }
-
-    #[test]
     #[should_panic(expected = "no such pixel")]
     fn pixels_that_are_left_out_are_not_read() {
         let mut lists = TapLists::default();
         lists.extend([Tap::new(0, 0, Clip::new([1, 0]))].into_iter());
         lists.end();
-        let shape = Runs { count: 1, len: 2, pitch: 0, step: 1, clips: true };
+        let shape = Runs { count: 1, len: 2, pitch: 0, step: 1 };
         lists.runs(0, (&[7], 1), shape, (&[0], 1, 1)).next().expect("a tap").pixel(0, 0);
     }
 
