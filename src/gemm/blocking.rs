@@ -2,7 +2,6 @@
 
 use core::ops::Range;
 
-use super::MAX_ROWS;
 use crate::algorithm::Algorithm;
 use crate::element::Element;
 use crate::kernels::{channel_tile, few_pixels, pixel_tile};
@@ -137,7 +136,7 @@ impl TileShape {
     /// With channels as lanes it is tiles of a few pixels that need more than one to be busy.
     pub(crate) fn panels_together(self, lanes: Lanes, tile_pixels: usize) -> usize {
         match lanes {
-            Lanes::Pixels | Lanes::GatheredPixels => MAX_ROWS / self.panel,
+            Lanes::Pixels | Lanes::GatheredPixels => pixel_tile::rows_at_a_time(self.rows) / self.panel,
             Lanes::Channels => few_pixels::panels_together(self.registers, self.panel_vectors(), tile_pixels),
             Lanes::GatheredChannels => 1,
         }

@@ -21,7 +21,7 @@ use crate::element::Element;
 use crate::kernels::channel_tile::{MultiplyChannels, Part};
 use crate::kernels::few_pixels::{self, MultiplyFew};
 use crate::kernels::gather::Gathering;
-use crate::kernels::pixel_tile::MultiplyPixels;
+use crate::kernels::pixel_tile::{self, MultiplyPixels};
 use crate::kernels::tile::{Block, CACHE_LINE, Upcoming, before_line};
 use crate::parts::even_part;
 use crate::simd::taps::Clip;
@@ -123,7 +123,7 @@ pub(crate) trait Rows<T> {
 pub(crate) const MAX_PANEL_ROWS: usize = 32;
 
 /// Most rows that are asked for at once: those of several panels where pixels are lanes.
-pub(crate) const MAX_ROWS: usize = 32;
+pub(crate) const MAX_ROWS: usize = pixel_tile::MOST_ROWS;
 
 /// Taps that a tile is ahead with the pixels that it asks for: the first-level cache does not hold those of a block, and a machine foresees neither steps from channel
 /// to channel nor as many places as there are taps. Measured with `cargo bench --bench layers` on Emerald Rapids, 1x1: 1.1 to 1.3 times as fast as none, and 4 to 16 taps

@@ -53,9 +53,56 @@ pub(crate) const fn reads_partly<T: Copy, S: Simd<T>>() -> bool {
     S::FREE_MASKS && S::CHANNEL_TILES
 }
 
+/// Most rows that are multiplied at a time, of any instruction set.
+pub(crate) const MOST_ROWS: usize = 48;
+
+/// The same where tiles have `most` rows: those of panels of 8 or 16 are then whole tiles, if tiles have rows of two panels.
+pub(crate) const fn rows_at_a_time(most: usize) -> usize {
+    if most == ACROSS { MOST_ROWS } else { 32 }
+}
+
 /// Rows of the tiles that a panel of `rows` is cut into: as even as can be.
 pub(crate) const fn tile_rows(most: usize, rows: usize) -> usize {
     rows.div_ceil(rows.div_ceil(most))
+}
+
+/// Rows of the tiles that may have some of one panel, and some of the next. A panel of 16 alone is 6, 6 and 4, which take nearly as long as 6, 6 and 6.
+const ACROSS: usize = 6;
+
+/// Some rows that share a tile.
+#[derive(Clone, Copy, Default)]
+struct Cut {
+    first: u8,
+    rows: u8,
+    /// Those that are in the panel of the first one; others are in the next panel.
+    of_first: u8,
+    /// The panel's first row, and how many it has.
+    panel: u8,
+    panel_rows: u8,
+}
+
+/// Whether there are tiles of so many rows, so many of them of the first one's panel.
+const fn is_cut(most: usize, rows: u8, of_first: u8) -> bool {
+    rows as usize <= most && (rows == of_first || (most == ACROSS && rows as usize == ACROSS))
+}
+
+/// Cuts rows of some panels of the same size, but for the last one, into such as share a tile, and tells how many these are.
+#[inline(always)]
+fn cut(rows: usize, panel_rows: usize, most: usize, masked: bool) -> ([Cut; MOST_ROWS], usize) {
+    let (mut cuts, mut count, mut first) = ([Cut::default(); MOST_ROWS], 0, 0);
+    let whole = rows.is_multiple_of(panel_rows) && panel_rows.is_multiple_of(2) && rows.is_multiple_of(most);
+    let across = most == ACROSS && whole && !masked;
+    while first < rows {
+        let panel = first / panel_rows * panel_rows;
+        let panel_rows = panel_rows.min(rows - panel);
+        let rest = panel + panel_rows - first;
+        let of_tile = if across { most } else { tile_rows(most, panel_rows).min(rest) };
+        let [first_row, rows, of_first] = [first, of_tile, of_tile.min(rest)].map(|number| number as u8);
+        cuts[count] = Cut { first: first_row, rows, of_first, panel: panel as u8, panel_rows: panel_rows as u8 };
+        count += 1;
+        first += of_tile;
+    }
+    (cuts, count)
 }
 
 impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
@@ -64,21 +111,17 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         let MultiplyPixels { block, rows, mut gathering } = self;
-        let of_panel = block.rows as usize;
+        let (cuts, count) = cut(rows.len(), block.rows as usize, S::TILE_ROWS, !block.masks.is_empty());
         for (index, tile) in block.tiles.iter().enumerate() {
             let mut gathers = gathering.as_ref().is_some_and(|gathering| index < gathering.tiles);
-            for (panel, rows) in rows.chunks_mut(of_panel).enumerate() {
-                let [panel, all] = [panel * of_panel, rows.len()];
-                let each = tile_rows(S::TILE_ROWS, all);
-                for (part, rows) in rows.chunks_mut(each).enumerate() {
-                    let list = block.first_list + part * block.of_part + tile.taps as usize;
-                    let part = Part { tile, list, panel, all, first: part * each, rows };
-                    let pixels = Pixels::of_tile(gathers, gathering.as_deref_mut(), block.pixels);
-                    if core::mem::take(&mut gathers) {
-                        part.run_rows::<S, true>(simd, &block, pixels);
-                    } else {
-                        part.run_rows::<S, false>(simd, &block, pixels);
-                    }
+            for (part, &cut) in cuts[..count].iter().enumerate() {
+                let list = block.first_list + part * block.of_part + tile.taps as usize;
+                let part = Part { tile, list, cut, rows: &mut rows[cut.first as usize..][..cut.rows as usize] };
+                let pixels = Pixels::of_tile(gathers, gathering.as_deref_mut(), block.pixels);
+                if core::mem::take(&mut gathers) {
+                    part.run_rows::<S, true>(simd, &block, pixels);
+                } else {
+                    part.run_rows::<S, false>(simd, &block, pixels);
                 }
             }
         }
@@ -88,15 +131,11 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
     }
 }
 
-/// Some rows of a panel, and a tile of pixels.
+/// Some rows, and a tile of pixels.
 struct Part<'s, 'r, T> {
     tile: &'s Tile,
     list: usize,
-    /// The panel's first row, and how many it has.
-    panel: usize,
-    all: usize,
-    /// The first of these rows in the panel.
-    first: usize,
+    cut: Cut,
     rows: &'s mut [&'r mut [T]],
 }
 
@@ -104,20 +143,20 @@ impl<T: Arithmetic> Part<'_, '_, T> {
     #[inline(always)]
     fn run_rows<S: Simd<T>, const GATHERS: bool>(self, simd: S, block: &Block<'_, T>, pixels: Pixels<'_, '_, T>) {
         macro_rules! by_rows {
-            ($($rows:literal)*) => {
-                match self.rows.len() {
-                    $($rows if const { $rows <= S::TILE_ROWS && (!GATHERS || $rows >= ASKING) } => {
-                        self.run_vectors::<S, $rows, GATHERS>(simd, block, pixels);
+            ($($rows:literal of $of_first:literal),*) => {
+                match (self.cut.rows, self.cut.of_first) {
+                    $(($rows, $of_first) if const { is_cut(S::TILE_ROWS, $rows, $of_first) && (!GATHERS || ($rows == $of_first && $rows >= ASKING)) } => {
+                        self.run_vectors::<S, $rows, $of_first, GATHERS>(simd, block, pixels);
                     })*
-                    rows => unreachable!("tiles have 1 to {} rows, not {rows}", S::TILE_ROWS),
+                    (rows, of_first) => unreachable!("tiles have 1 to {} rows, not {rows}, {of_first} of a panel", S::TILE_ROWS),
                 }
             };
         }
-        by_rows!(1 2 3 4 5 6 7 8);
+        by_rows!(1 of 1, 2 of 2, 3 of 3, 4 of 4, 5 of 5, 6 of 6, 7 of 7, 8 of 8, 6 of 2, 6 of 4);
     }
 
     #[inline(always)]
-    fn run_vectors<S: Simd<T>, const R: usize, const GATHERS: bool>(
+    fn run_vectors<S: Simd<T>, const R: usize, const P: usize, const GATHERS: bool>(
         self,
         simd: S,
         block: &Block<'_, T>,
@@ -127,7 +166,7 @@ impl<T: Arithmetic> Part<'_, '_, T> {
             ($($vectors:literal)*) => {
                 match (self.tile.len as usize).div_ceil(S::LANES) {
                     $($vectors if const { $vectors <= most_vectors(S::REGISTERS, R) } => {
-                        simd.call(OneTile::<T, R, $vectors, GATHERS> { block, part: self, pixels });
+                        simd.call(OneTile::<T, R, P, $vectors, GATHERS> { block, part: self, pixels });
                     })*
                     vectors => unreachable!("no tile of {R} rows and {vectors} vectors"),
                 }
@@ -137,26 +176,29 @@ impl<T: Arithmetic> Part<'_, '_, T> {
     }
 }
 
-/// A tile of `R` rows by `V` vectors of pixels.
-struct OneTile<'a, 's, 'r, 'g, T, const R: usize, const V: usize, const GATHERS: bool> {
+/// A tile of `R` rows, `P` of them of one panel, by `V` vectors of pixels.
+struct OneTile<'a, 's, 'r, 'g, T, const R: usize, const P: usize, const V: usize, const GATHERS: bool> {
     block: &'s Block<'a, T>,
     part: Part<'s, 'r, T>,
     /// In an image if it gathers.
     pixels: Pixels<'s, 'g, T>,
 }
 
-impl<T: Arithmetic, const R: usize, const V: usize, const GATHERS: bool> Kernel<T>
-    for OneTile<'_, '_, '_, '_, T, R, V, GATHERS>
+impl<T: Arithmetic, const R: usize, const P: usize, const V: usize, const GATHERS: bool> Kernel<T>
+    for OneTile<'_, '_, '_, '_, T, R, P, V, GATHERS>
 {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let OneTile { block, part: Part { tile, list, panel, all, first, rows }, pixels } = self;
+        let OneTile { block, part: Part { tile, list, cut, rows }, pixels } = self;
+        let [first, panel, panel_rows] = [cut.first, cut.panel, cut.panel_rows].map(usize::from);
         let rows: &mut [&mut [T]; R] = rows.try_into().expect("as many rows");
         // A block without taps has no weights.
-        let first_weight = (panel * block.depth as usize + first).min(block.weights.len());
-        let weights = (&block.weights[first_weight..], all, R);
+        let first_weight = (panel * block.depth as usize + first - panel).min(block.weights.len());
+        // From a row of weights of the panel to that of the next one, without those of one tap.
+        let gap = if P < R { panel_rows * (block.depth as usize).saturating_sub(1) } else { 0 };
+        let weights = (&block.weights[first_weight..], panel_rows, gap + R);
         if block.far {
             let place = tile.pixel as usize + if block.depth <= SHORT { V * S::LANES } else { 0 };
             for row in rows.iter() {
@@ -165,7 +207,7 @@ impl<T: Arithmetic, const R: usize, const V: usize, const GATHERS: bool> Kernel<
         }
         // Caches beyond the second level take longer than a few taps: every few rows ask for another vector of the next tile. Measured with
         // `cargo bench --bench layers`, 1x1 on Emerald Rapids: with 50 MB of input and output 1.6 to 2 times as fast, with 2 to 6 MB 1.0 to 1.2.
-        let next_tile = (V + (panel + first) / R % V) * S::LANES;
+        let next_tile = (V + first / R % V) * S::LANES;
         let sums = match pixels {
             Pixels::Image(gathering) if GATHERS => {
                 let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = gathering;
@@ -180,14 +222,14 @@ impl<T: Arithmetic, const R: usize, const V: usize, const GATHERS: bool> Kernel<
                     let next_tile = if block.ahead > 0 { next_tile } else { 0 };
                     let asks = R >= ASKING || block.far;
                     let ahead = if asks { block.ahead } else { 0 };
-                    multiply::<T, S, R, V, false>(simd, operands, &[], first, [ahead, next_tile])
+                    multiply::<T, S, R, P, V, false>(simd, operands, gap, &[], 0, [ahead, next_tile])
                 } else {
-                    multiply::<T, S, R, V, true>(simd, operands, block.masks, first, [0; 2])
+                    multiply::<T, S, R, P, V, true>(simd, operands, gap, block.masks, first, [0; 2])
                 }
             }
             _ => unreachable!("{ELSEWHERE}"),
         };
-        let bias = block.bias.map(|bias| bias[panel + first..][..R].try_into().expect("as many rows"));
+        let bias = block.bias.map(|bias| bias[first..][..R].try_into().expect("as many rows"));
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
         match block.limits {
             _ if range.len() < V * S::LANES => add_partly::<T, S, R, V>(simd, sums, bias, block.limits, rows, range),
@@ -281,9 +323,10 @@ fn add_row_partly<T: Arithmetic, S: Simd<T>, const V: usize>(
 /// The partial sums of one tile, for the panel's rows from `first` on. With `MASKED` each tap is added to those only that have it, which are
 /// mostly all: one branch for all of them is foreseen where one for each row is not.
 #[inline(always)]
-fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MASKED: bool>(
+fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const P: usize, const V: usize, const MASKED: bool>(
     simd: S,
     operands: Operands<'_, T>,
+    gap: usize,
     masks: &[u32],
     first: usize,
     [ahead, next_tile]: [usize; 2],
@@ -310,16 +353,17 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const V: usize, const MAS
             let pixels = &pixels[VECTOR * S::LANES..];
             x[VECTOR] = if V == 1 && reads_partly::<T, S>() { simd.load_partial(pixels) } else { simd.load(pixels) };
         });
+        let others = &weights[gap..];
         if !MASKED || mask == all {
             unroll!(ROW < R, at most 8, {
-                let weight = simd.splat(weights[ROW]);
+                let weight = simd.splat(if ROW < P { weights[ROW] } else { others[ROW] });
                 multiply_add(simd, &x, weight, &mut sums[ROW]);
             });
             continue;
         }
         unroll!(ROW < R, at most 8, {
             if mask & (1 << ROW) != 0 {
-                let weight = simd.splat(weights[ROW]);
+                let weight = simd.splat(if ROW < P { weights[ROW] } else { others[ROW] });
                 multiply_add(simd, &x, weight, &mut sums[ROW]);
             }
         });
