@@ -245,13 +245,10 @@ impl TileShape {
                     Some((_, lead)) if runs > 1 => of_panels(runs * lead) + runs * of_parts(1, run - lead),
                     _ => of_parts(runs, run),
                 };
-                let tile = lead.unwrap_or((together, most.min(run)));
-                let rest = runs % tile.0;
-                let rest = match self.runs_of_tile(tile, rest) {
-                    0 | 1 => rest * of_parts(1, run),
-                    _ => of_runs(rest),
-                };
-                runs / tile.0 * of_runs(tile.0) + rest
+                let (together, len) = lead.unwrap_or((together, most.min(run)));
+                let rest = runs % together;
+                let at_last = self.runs_of_tile((together, len), rest).max(1);
+                runs / together * of_runs(together) + rest / at_last * of_runs(at_last)
             }
             Lanes::Pixels | Lanes::GatheredPixels => {
                 let rows = self.rows_of(lanes, channels);

@@ -327,6 +327,12 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 taps: list as u32,
             });
         };
+        let mut add_parts = |runs: Range<usize>, Range { start, end }: Range<usize>| {
+            for part in 0..(end - start).div_ceil(most) {
+                let pixels = shape.part(self.lanes, end - start, most, part);
+                add(runs.clone(), start + pixels.start..start + pixels.end);
+            }
+        };
         let whole = apart || self.end_of_part(0, len, most) == len;
         let lead = shape.lead(self.lanes, channels, len, step).filter(|_| !apart && whole);
         // Where the last run's last pixels are to be read in a part of a vector, they are a tile of their own.
@@ -335,15 +341,10 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         while run < count {
             if let Some((together, lead)) = lead {
                 let alike = |runs: &usize| image_place.is_none() || self.see_alike(run..run + runs);
-                let together = (2..=together.min(count - run)).take_while(alike).last();
+                let together = (2..=shape.runs_of_tile((together, lead), count - run)).take_while(alike).last();
                 if let Some(together) = together {
-                    add(run..run + together, 0..lead);
-                    for run in run..run + together {
-                        for part in 0..(len - lead).div_ceil(most) {
-                            let pixels = shape.part(self.lanes, len - lead, most, part);
-                            add(run..run + 1, lead + pixels.start..lead + pixels.end);
-                        }
-                    }
+                    add_parts(run..run + together, 0..lead);
+                    (run..run + together).for_each(|run| add_parts(run..run + 1, lead..len));
                     run += together;
                     continue;
                 }
@@ -352,9 +353,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             let runs = if self.better_cut(run..run + runs, len, shape) { 1 } else { runs };
             let before = before_line.map_or(0, |before| (before + run * len * (shape.lanes - 1)) % shape.lanes);
             let mut start = first_end(before, most, shape.lanes).min(len);
-            if start > 0 {
-                add(run..run + 1, 0..start);
-            }
+            add_parts(run..run + 1, 0..start);
             let last_vector = if cut { start + (len - start) / shape.lanes * shape.lanes } else { len };
             while start < len {
                 let end = match whole {
@@ -362,10 +361,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     true => len,
                     false => self.end_of_part(start, len, most),
                 };
-                for part in 0..(end - start).div_ceil(most) {
-                    let pixels = shape.part(self.lanes, end - start, most, part);
-                    add(run..run + runs, start + pixels.start..start + pixels.end);
-                }
+                add_parts(run..run + runs, start..end);
                 start = end;
             }
             run += runs;

@@ -435,6 +435,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
     ) {
         let w = vectors(simd, tap.weights);
         // Checks that it does not foresee keep the compiler from loading all pixels of a tap before it uses them: they would take registers too.
+        // Where the tap leaves out pixels a run need not begin in memory.
         let (mut runs, checked) =
             ([tap.memory; MOST_RUNS], STEP == ANY_STEP && !asks_by_tap(S::REGISTERS) && FIRST + LAST == 0);
         if checked {

@@ -218,13 +218,14 @@ impl<T: Arithmetic, const R: usize, const P: usize, const V: usize, const GATHER
             Pixels::Held(pixels) if !GATHERS => {
                 let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
                 let operands = block.taps.operands(list, (&pixels[tile.place as usize..], reach), weights);
-                if block.masks.is_empty() {
+                // Tiles of two panels are never masked: see `cut`.
+                if P < R || block.masks.is_empty() {
                     let next_tile = if block.ahead > 0 { next_tile } else { 0 };
                     let asks = R >= ASKING || block.far;
                     let ahead = if asks { block.ahead } else { 0 };
-                    multiply::<T, S, R, P, V, false>(simd, operands, gap, &[], 0, [ahead, next_tile])
+                    multiply::<T, S, R, P, V, false>(simd, operands, &[], first, [ahead, next_tile])
                 } else {
-                    multiply::<T, S, R, P, V, true>(simd, operands, gap, block.masks, first, [0; 2])
+                    multiply::<T, S, R, P, V, true>(simd, operands, block.masks, first, [0; 2])
                 }
             }
             _ => unreachable!("{ELSEWHERE}"),
@@ -326,7 +327,6 @@ fn add_row_partly<T: Arithmetic, S: Simd<T>, const V: usize>(
 fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const P: usize, const V: usize, const MASKED: bool>(
     simd: S,
     operands: Operands<'_, T>,
-    gap: usize,
     masks: &[u32],
     first: usize,
     [ahead, next_tile]: [usize; 2],
@@ -353,18 +353,18 @@ fn multiply<T: Arithmetic, S: Simd<T>, const R: usize, const P: usize, const V: 
             let pixels = &pixels[VECTOR * S::LANES..];
             x[VECTOR] = if V == 1 && reads_partly::<T, S>() { simd.load_partial(pixels) } else { simd.load(pixels) };
         });
-        let others = &weights[gap..];
+        // The last `R` of them: those of the second panel end there.
+        let others = &weights[weights.len() - R..];
+        let weight = |row: usize| simd.splat(if row < P { weights[row] } else { others[row] });
         if !MASKED || mask == all {
             unroll!(ROW < R, at most 8, {
-                let weight = simd.splat(if ROW < P { weights[ROW] } else { others[ROW] });
-                multiply_add(simd, &x, weight, &mut sums[ROW]);
+                multiply_add(simd, &x, weight(ROW), &mut sums[ROW]);
             });
             continue;
         }
         unroll!(ROW < R, at most 8, {
             if mask & (1 << ROW) != 0 {
-                let weight = simd.splat(if ROW < P { weights[ROW] } else { others[ROW] });
-                multiply_add(simd, &x, weight, &mut sums[ROW]);
+                multiply_add(simd, &x, weight(ROW), &mut sums[ROW]);
             }
         });
     }
