@@ -433,7 +433,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let slot = self.slot();
         layouts.gathered.truncate(0);
         layouts.gathered.extend((0..taps).map(|tap| Tap::new((tap * slot) as u32, tap as u16, Clip::NOTHING)));
-        layouts.gathered.end();
+        layouts.gathered.end(1);
     }
 
     /// Elements from tap to tap of a tile of gathered pixels.
@@ -522,7 +522,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     is_there.then(|| Tap::new(seen.offset + at * distance, number as u16, Clip::NOTHING))
                 }));
             }
-            taps.end();
+            taps.end(1);
             start = end;
         }
     }
@@ -554,7 +554,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     channel = whole.end;
                 }
             }
-            taps.end();
+            taps.end(self.source.runs().step as u32);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! From `[pixel][channel]` to one row of pixels for each channel, and back.
 
 use super::tile::limit_row;
+use crate::simd::rows::EvenRows;
 use crate::simd::{Arithmetic, Simd, by_lanes, unroll};
 
-/// Writes the sums of pixels `first..first + S::LANES`, as far as there are so many, to the rows of their channels.
+/// Writes the sums of pixels `first..first + S::LANES`, as far as there are so many, to the rows of their channels: the last ones whole, so that some are written twice.
 ///
 /// `sums` is `[pixel][channel]`, a pixel's channels in `V` whole vectors; behind the last pixel is room to read those of a vector's worth of
 /// pixels. `rows` are as many as the panel has channels, each with all pixels. What is written is kept within the limits.
@@ -11,7 +12,7 @@ use crate::simd::{Arithmetic, Simd, by_lanes, unroll};
 pub(crate) fn transpose<T: Arithmetic, S: Simd<T>, const V: usize>(
     simd: S,
     sums: &[T],
-    rows: &mut [&mut [T]],
+    rows: &mut EvenRows<'_, '_, T>,
     first: usize,
     limits: Option<[T; 2]>,
 ) {
@@ -22,41 +23,50 @@ pub(crate) fn transpose<T: Arithmetic, S: Simd<T>, const V: usize>(
 fn turn_block<T: Arithmetic, S: Simd<T>, const V: usize, const N: usize>(
     simd: S,
     sums: &[T],
-    rows: &mut [&mut [T]],
+    rows: &mut EvenRows<'_, '_, T>,
     first: usize,
     limits: Option<[T; 2]>,
 ) {
-    let whole = first + N <= rows[0].len();
-    for (part, rows) in rows.chunks_mut(N).enumerate() {
-        let sums = &sums[first * V * N + part * N..][..(N - 1) * V * N + N];
+    let first = first.min(rows.len().saturating_sub(N));
+    let sums = &sums[first * V * N..][..N * V * N];
+    unroll!(PART < V, at most 2, {
         let mut pixels = [sums.first_chunk::<N>().expect("a vector of each"); N];
         unroll!(PIXEL < N, {
-            pixels[PIXEL] = sums[PIXEL * V * N..].first_chunk().expect("a vector of each");
+            pixels[PIXEL] = sums[(PIXEL * V + PART) * N..].first_chunk().expect("a vector of each");
         });
         let mut vectors = turned_from(simd, pixels);
         if let Some(limits) = limits {
             limit_row(simd, &mut vectors, limits);
         }
-        match <&mut [&mut [T]; N]>::try_from(&mut *rows) {
-            Ok(rows) if whole => {
+        match rows.strip::<N>(PART * N, first, N) {
+            Some(strip) => {
                 unroll!(ROW < N, {
-                    simd.store(vectors[ROW], &mut rows[ROW][first..first + N]);
+                    simd.store(vectors[ROW], strip[ROW]);
                 });
             }
-            _ => {
-                unroll!(ROW < N, {
-                    if ROW < rows.len() {
-                        let row = &mut rows[ROW][first..];
-                        if whole {
-                            simd.store(vectors[ROW], row);
-                        } else {
-                            simd.store_partial(vectors[ROW], row);
-                        }
-                    }
-                });
+            None => store_partly(simd, &vectors, rows.rows().get_mut(PART * N..).unwrap_or_default(), first),
+        }
+    });
+}
+
+/// Writes as many vectors as there are rows, as far as there are so many pixels.
+#[inline(always)]
+fn store_partly<T: Arithmetic, S: Simd<T>, const N: usize>(
+    simd: S,
+    vectors: &[S::Vector; N],
+    rows: &mut [&mut [T]],
+    first: usize,
+) {
+    unroll!(ROW < N, {
+        if let Some(row) = rows.get_mut(ROW) {
+            let row = &mut row[first..];
+            if row.len() >= N {
+                simd.store(vectors[ROW], row);
+            } else {
+                simd.store_partial(vectors[ROW], row);
             }
         }
-    }
+    });
 }
 
 /// Turns rows of pixels, one for each lane, to `[pixel][lane]`, for as many pixels as `to` has room for.

@@ -98,6 +98,49 @@ impl<'a, T, const C: usize> RowsMut<'a, T, C> {
     }
 }
 
+/// Rows that have as many elements each, of which some places are written at a time.
+pub(crate) struct EvenRows<'s, 'r, T> {
+    rows: &'s mut [&'r mut [T]],
+    len: usize,
+}
+
+impl<'s, 'r, T> EvenRows<'s, 'r, T> {
+    /// Panics if they have not.
+    #[inline(always)]
+    pub(crate) fn new(rows: &'s mut [&'r mut [T]]) -> Self {
+        let len = rows.first().map_or(0, |row| row.len());
+        assert!(rows.iter().all(|row| row.len() == len), "rows of different lengths");
+        EvenRows { rows, len }
+    }
+
+    /// Elements of each.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(always)]
+    pub(crate) fn rows(&mut self) -> &mut [&'r mut [T]] {
+        self.rows
+    }
+
+    /// The same elements, from `first` on, of each of `R` rows, or nothing where there are fewer: checked once for all of them.
+    #[inline(always)]
+    pub(crate) fn strip<const R: usize>(
+        &mut self,
+        first_row: usize,
+        first: usize,
+        len: usize,
+    ) -> Option<[&mut [T]; R]> {
+        let rows: &mut [&mut [T]; R] = self.rows.get_mut(first_row..)?.first_chunk_mut()?;
+        if !reaches(self.len, first, 0, len, 1) {
+            return None;
+        }
+        // SAFETY: all rows have `self.len` elements, which is so many from `first` on. Rows do not overlap, and are borrowed for as long as the strip is.
+        Some(rows.each_mut().map(|row| unsafe { core::slice::from_raw_parts_mut(row.as_mut_ptr().add(first), len) }))
+    }
+}
+
 /// Whether so much memory has some rows, one at least.
 #[inline(always)]
 fn reaches(memory: usize, first: usize, pitch: usize, len: usize, count: usize) -> bool {
@@ -143,5 +186,26 @@ mod tests {
             other[0] = 1;
         }
         assert_eq!(memory, [0, 0, 2, 0, 0, 1, 6, 7, 1, 9]);
+    }
+
+    #[test]
+    fn strips_are_written() {
+        let mut memory = MEMORY;
+        let (first, second) = memory.split_at_mut(5);
+        let mut rows = [first, second];
+        let mut rows = EvenRows::new(&mut rows);
+        assert_eq!(rows.len(), 5);
+        assert!(rows.strip::<2>(1, 0, 2).is_none() && rows.strip::<2>(0, 4, 2).is_none());
+        assert!(rows.strip::<2>(usize::MAX, 0, 2).is_none() && rows.strip::<2>(0, usize::MAX, 2).is_none());
+        let Some([one, other]) = rows.strip(0, 3, 2) else { unreachable!("two of each") };
+        one.copy_from_slice(&[30, 40]);
+        other[1] = 90;
+        assert_eq!(memory, [0, 1, 2, 30, 40, 5, 6, 7, 8, 90]);
+    }
+
+    #[test]
+    #[should_panic(expected = "different lengths")]
+    fn rows_must_be_even() {
+        EvenRows::new(&mut [&mut [0, 1][..], &mut [2]]);
     }
 }

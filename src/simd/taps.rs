@@ -53,7 +53,7 @@ impl Tap {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TapLists {
     taps: Vec<Tap>,
-    ends: Vec<End>,
+    lists: Vec<List>,
     /// Of the list that is not ended yet.
     bounds: Bounds,
 }
@@ -62,9 +62,9 @@ pub(crate) struct TapLists {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bounds {
     /// The first of the pixels' places, of taps that leave out so many of a run's first pixels; the largest number if there are none.
-    first: [u64; Clip::MOST + 1],
+    first: [i64; Clip::MOST + 1],
     /// And one more than the last, of taps that leave out so many of its last ones; 0 if there are none.
-    end: [u64; Clip::MOST + 1],
+    end: [i64; Clip::MOST + 1],
     /// Most pixels of a run that a tap leaves out.
     left_out: usize,
     /// The largest number of a row of weights.
@@ -73,67 +73,85 @@ struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        let [first, end] = [u64::MAX, 0].map(|none| [none; Clip::MOST + 1]);
+        let [first, end] = [i64::MAX, 0].map(|none| [none; Clip::MOST + 1]);
         Bounds { first, end, left_out: 0, weight: 0 }
     }
 }
 
 impl Bounds {
     fn add(&mut self, tap: Tap) {
-        let ([first, last], place) = (tap.clip.ends(), u64::from(tap.pixels));
+        let ([first, last], place) = (tap.clip.ends(), i64::from(tap.pixels));
         self.first[first] = self.first[first].min(place);
         self.end[last] = self.end[last].max(place + 1);
         self.left_out = self.left_out.max(first + last);
         self.weight = self.weight.max(tap.weight);
     }
-
-    /// Whether all pixels are there that are not left out, of so many elements.
-    #[inline(always)]
-    fn are_within(&self, (len, before): (usize, u32), runs: Runs) -> bool {
-        // Numbers of 32 and 16 bits: nothing overflows.
-        let reach = u64::from(runs.count.saturating_sub(1)) * u64::from(runs.pitch)
-            + u64::from(runs.len.saturating_sub(1)) * u64::from(runs.step);
-        let (before, len) = (u64::from(before), len as u64 + u64::from(before));
-        self.first[0] >= before
-            && self.end[0] + reach <= len.max(reach)
-            && (self.left_out == 0 || self.clipped_are_within(before, len, reach, runs))
-    }
-
-    /// The same for the taps that leave out some.
-    #[inline(never)]
-    fn clipped_are_within(&self, before: u64, len: u64, reach: u64, runs: Runs) -> bool {
-        // A pixel is left.
-        self.left_out < usize::from(runs.len)
-            && (1..).zip(self.first[1..].iter().zip(&self.end[1..])).all(|(left_out, (first, end))| {
-                let ahead = left_out * u64::from(runs.step);
-                first.saturating_add(ahead) >= before && (*end == 0 || end + reach <= len + ahead)
-            })
-    }
 }
 
-/// Where a list ends.
-#[derive(Clone, Copy, Debug)]
-struct End {
+/// One of the lists, and what is to be checked before it is gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct List {
+    start: usize,
     end: usize,
-    bounds: Bounds,
+    /// The places of the first pixel that is not left out, and of the one behind the last, if runs had only one pixel; 0 if there are none.
+    first: i64,
+    behind: i64,
+    /// How far pixels of a run are from each other, if any are left out.
+    step: u32,
+    /// Most pixels of a run that a tap leaves out.
+    left_out: u16,
+    /// The largest number of a row of weights.
+    weight: u16,
+}
+
+impl List {
+    /// Taps of these bounds, of runs of pixels a step apart.
+    fn new((start, end): (usize, usize), bounds: Bounds, step: u32) -> Self {
+        let Bounds { first, end: behind, left_out, weight } = bounds;
+        let ahead = |left_out: usize| left_out as i64 * i64::from(step);
+        let first = first.iter().enumerate().filter(|(_, first)| **first != i64::MAX);
+        let behind = behind.iter().enumerate().filter(|(_, behind)| **behind != 0);
+        List {
+            start,
+            end,
+            first: first.map(|(left_out, first)| first + ahead(left_out)).min().unwrap_or(0),
+            behind: behind.map(|(left_out, behind)| behind - ahead(left_out)).max().unwrap_or(0),
+            step,
+            left_out: left_out as u16,
+            weight,
+        }
+    }
+
+    /// Whether all pixels are there that are not left out, of so many elements, and a pixel is left.
+    #[inline(always)]
+    fn is_within(&self, (len, before): (usize, u32), runs: Runs) -> bool {
+        // Numbers of 32 and 16 bits: nothing overflows.
+        let reach = i64::from(runs.count.saturating_sub(1)) * i64::from(runs.pitch)
+            + i64::from(runs.len.saturating_sub(1)) * i64::from(runs.step);
+        let before = i64::from(before);
+        self.first >= before
+            && self.behind + reach <= len as i64 + before
+            && self.left_out < runs.len
+            && (self.left_out == 0 || self.step == runs.step)
+    }
 }
 
 impl TapLists {
     /// Keeps the first lists only.
     pub(crate) fn truncate(&mut self, lists: usize) {
-        self.ends.truncate(lists);
-        self.taps.truncate(self.ends.last().map_or(0, |last| last.end));
+        self.lists.truncate(lists);
+        self.taps.truncate(self.lists.last().map_or(0, |last| last.end));
         self.bounds = Bounds::default();
     }
 
     /// How many lists there are.
     pub(crate) fn lists(&self) -> usize {
-        self.ends.len()
+        self.lists.len()
     }
 
-    /// Elements from where the taps of a list count from to behind the first pixel of the last.
+    /// Elements from where the taps of a list count from to behind the first pixel of the last, if none leaves out a pixel.
     pub(crate) fn reach(&self, list: usize) -> usize {
-        self.ends[list].bounds.end.into_iter().max().unwrap_or(0) as usize
+        self.lists[list].behind as usize
     }
 
     /// How many taps they have in all.
@@ -169,29 +187,29 @@ impl TapLists {
         }
     }
 
-    /// Ends the list: what comes belongs to the next one.
-    pub(crate) fn end(&mut self) {
-        self.ends.push(End { end: self.taps.len(), bounds: core::mem::take(&mut self.bounds) });
+    /// Ends the list, of runs whose pixels are a step apart: what comes belongs to the next one.
+    pub(crate) fn end(&mut self, step: u32) {
+        let range = (self.lists.last().map_or(0, |last| last.end), self.taps.len());
+        self.lists.push(List::new(range, core::mem::take(&mut self.bounds), step));
     }
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        self.taps.capacity() * size_of::<Tap>() + self.ends.capacity() * size_of::<End>()
+        self.taps.capacity() * size_of::<Tap>() + self.lists.capacity() * size_of::<List>()
     }
 
-    /// The taps of a list, each with the first `width` of its `rows` weights, and the list's bounds: panics where a tap would have fewer.
+    /// The taps of a list, each with the first `width` of its `rows` weights, and the list: panics where a tap would have fewer.
     #[inline(always)]
     fn weighted<'a, T>(
         &'a self,
         list: usize,
         (weights, rows, width): (&'a [T], usize, usize),
-    ) -> (WeightedTaps<'a, T>, &'a Bounds) {
-        let start = if list == 0 { 0 } else { self.ends[list - 1].end };
-        let End { end, bounds } = &self.ends[list];
-        let taps = &self.taps[start..*end];
-        let of_weights = (bounds.weight as usize).checked_mul(rows).and_then(|first| first.checked_add(width));
+    ) -> (WeightedTaps<'a, T>, &'a List) {
+        let list = &self.lists[list];
+        let taps = &self.taps[list.start..list.end];
+        let of_weights = (list.weight as usize).checked_mul(rows).and_then(|first| first.checked_add(width));
         assert!(taps.is_empty() || of_weights.is_some_and(|end| end <= weights.len()), "{BEYOND}");
-        (WeightedTaps { taps: taps.iter(), weights, rows, width }, bounds)
+        (WeightedTaps { taps: taps.iter(), weights, rows, width }, list)
     }
 
     /// The taps of a list, each with the first `reach` of its pixels and the first `width` of its weights, of which it has `rows`: panics where
@@ -203,10 +221,9 @@ impl TapLists {
         (pixels, reach): (&'a [T], usize),
         weights: (&'a [T], usize, usize),
     ) -> Operands<'a, T> {
-        let (taps, bounds) = self.weighted(list, weights);
-        let (end, left_out) = (bounds.end[0], bounds.left_out);
-        let of_pixels = (end as usize).checked_add(reach);
-        let read = end == 0 || of_pixels.is_some_and(|end| end - 1 <= pixels.len());
+        let (taps, &List { behind, left_out, .. }) = self.weighted(list, weights);
+        let of_pixels = (behind as usize).checked_add(reach);
+        let read = behind == 0 || of_pixels.is_some_and(|end| end - 1 <= pixels.len());
         assert!(read && left_out == 0, "{BEYOND}");
         Operands { taps, pixels, reach }
     }
@@ -222,10 +239,10 @@ impl TapLists {
         shape: Runs,
         weights: (&'a [T], usize, usize),
     ) -> RunsOfTaps<'a, T> {
-        let (taps, bounds) = self.weighted(list, weights);
-        assert!(taps.len() == 0 || bounds.are_within((pixels.len(), before), shape), "{BEYOND}");
+        let (taps, list) = self.weighted(list, weights);
+        assert!(taps.len() == 0 || list.is_within((pixels.len(), before), shape), "{BEYOND}");
         let first = pixels.as_ptr().wrapping_sub(before as usize);
-        RunsOfTaps { taps, pixels, first, shape, leave_out: bounds.left_out > 0 }
+        RunsOfTaps { taps, pixels, first, shape, leave_out: list.left_out > 0 }
     }
 }
 
@@ -434,10 +451,10 @@ mod tests {
     fn lists() -> TapLists {
         let mut lists = TapLists::default();
         lists.extend([tap(0, 0), tap(5, 1)].into_iter());
-        lists.end();
-        lists.end();
+        lists.end(2);
+        lists.end(2);
         lists.extend([tap(2, 3)].into_iter());
-        lists.end();
+        lists.end(2);
         lists
     }
 
@@ -462,14 +479,13 @@ mod tests {
         let last = Clip::new([0, 1]);
         lists.extend([tap(9, 9), tap(1, 0), Tap::new(3, 1, last)].into_iter());
         lists.repeat(2, 2, (10, 4));
-        lists.end();
+        lists.end(2);
         let taps = [(9, 9), (1, 0), (3, 1), (11, 4), (13, 5), (21, 8), (23, 9)];
         assert!(lists.taps.iter().map(|tap| (tap.pixels, tap.weight)).eq(taps));
         let clipped = |tap: &Tap| tap.weight % 4 == 1 && tap.weight != 9 || tap.pixels == 23;
         assert!(lists.taps.iter().all(|tap| (tap.clip == last) == clipped(tap)));
-        let Bounds { first, end, left_out, .. } = lists.ends[0].bounds;
-        assert_eq!((first, end, left_out), ([1, u64::MAX, u64::MAX, u64::MAX], [22, 24, 0, 0], 1));
-        assert_eq!(lists.ends[0].bounds.weight, 9);
+        let list = List { start: 0, end: 7, first: 1, behind: 22, step: 2, left_out: 1, weight: 9 };
+        assert_eq!(lists.lists, [list]);
         lists.repeat(0, 5, (1, 1));
         lists.repeat(1, 0, (1, 1));
         assert_eq!(lists.taps.len(), taps.len());
@@ -507,7 +523,7 @@ mod tests {
     fn pixels(taps: &[(u32, [usize; 2])], len: usize) -> Vec<usize> {
         let mut lists = TapLists::default();
         lists.extend(taps.iter().map(|&(pixels, ends)| Tap::new(pixels, 0, Clip::new(ends))));
-        lists.end();
+        lists.end(2);
         let memory: Vec<_> = (0..len).collect();
         let shape = Runs { count: 2, len: 5, pitch: 20, step: 2 };
         let of_tap = |tap: RunsOfTap<'_, usize>| {
@@ -556,7 +572,7 @@ mod tests {
     fn pixels_that_are_left_out_are_not_read() {
         let mut lists = TapLists::default();
         lists.extend([Tap::new(0, 0, Clip::new([1, 0]))].into_iter());
-        lists.end();
+        lists.end(1);
         let shape = Runs { count: 1, len: 2, pitch: 0, step: 1 };
         lists.runs(0, (&[7], 1), shape, (&[0], 1, 1)).next().expect("a tap").pixel(0, 0);
     }

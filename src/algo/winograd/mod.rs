@@ -34,6 +34,7 @@ use crate::kernels::plain_tile::MultiplyPlain;
 use crate::kernels::toom_cook::{Coefficients, Evaluate, Interpolate, Pass, Places};
 use crate::kernels::transpose::transpose;
 use crate::scratch::Scratch;
+use crate::simd::rows::EvenRows;
 use crate::simd::{Isa, Kernel, Simd, by_lanes};
 use tiling::Part;
 pub(crate) use tiling::Tiling;
@@ -460,11 +461,11 @@ impl<T: Element> Kernel<T> for InterpolatePanel<'_, '_, T> {
                 }
             }
         }
-        let count = size[0] * size[1];
+        let (count, mut outputs) = (size[0] * size[1], EvenRows::new(outputs));
         for first in (0..count).step_by(S::LANES) {
             match vectors {
-                1 => transpose::<T, S, 1>(simd, pixels, outputs, first, limits),
-                _ => transpose::<T, S, 2>(simd, pixels, outputs, first, limits),
+                1 => transpose::<T, S, 1>(simd, pixels, &mut outputs, first, limits),
+                _ => transpose::<T, S, 2>(simd, pixels, &mut outputs, first, limits),
             }
         }
     }
