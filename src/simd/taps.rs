@@ -568,6 +568,16 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "beyond their operands")]
+    fn pixels_that_are_left_out_must_be_as_far_apart_as_listed() {
+        let mut lists = TapLists::default();
+        lists.extend([Tap::new(0, 0, Clip::new([1, 0]))].into_iter());
+        lists.end(2);
+        let shape = Runs { count: 1, len: 2, pitch: 0, step: 1 };
+        lists.runs(0, (&[7, 8, 9], 1), shape, (&[0], 1, 1));
+    }
+
+    #[test]
     #[should_panic(expected = "no such pixel")]
     fn pixels_that_are_left_out_are_not_read() {
         let mut lists = TapLists::default();
