@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Regions are as large as working memory allows, since the weights are brought in for each; the number of rounds in which the threads get
-//! through all of them makes them many enough and even. No choice here changes a bit of the result.
+//! through all of them, and then through those of the rows that are left, makes them many enough and even. No choice here changes a bit of the result.
 
 use crate::algo::{Cache, Schedule};
 use crate::gemm::blocking::{Lanes, TileShape};
@@ -29,13 +29,13 @@ const PACK_ROW: usize = 24;
 const PACK: usize = 8;
 /// And where pixels a stride apart come to lie next to each other. With 16, groups of 8 channels with stride 2 got pixels as lanes, and took 1.25 times as long.
 const PACK_STRIDED: usize = 30;
-/// Gathering a tap's pixels for a tile, and for a tile with pixels as lanes from memory, or each of them where they do not lie one behind the other. Measured with
+/// Gathering a tap's pixels for a tile, and for a tile with pixels as lanes from memory. Measured with
 /// `cargo bench --bench planner`.
 const GATHER: usize = 26;
 const GATHER_FAR: usize = 42;
-/// And where tiles with channels as lanes do so themselves.
+/// Where tiles with channels as lanes do so themselves, and each pixel where they do not lie one behind the other.
 const GATHER_CHANNELS: usize = 16;
-const GATHER_STRIDED: usize = 3;
+const GATHER_STRIDED: usize = 7;
 /// What small tiles wait for pixels that are not in the first-level cache: in the planes of a block that lie in so many bytes, as many pages as a processor finds at once, and in
 /// others. With `GATHER_CHANNELS` and `HELD_BLOCK` fitted to 153 layers with AVX2 on Zen 4: the kind of tiles that is chosen takes 1.02 times as long as the fastest.
 const WAIT_SMALL: usize = 2;
@@ -239,7 +239,7 @@ impl Demand {
                     let rows = self.phase_sizes()[0];
                     // As many rows as memory allows, and what divides them further among the threads.
                     let least = rows.div_ceil(most);
-                    for pieces in least..least + 2 * threads - 1 {
+                    for pieces in least..least + 2 * threads {
                         let cut = Cut { rows: rows.div_ceil(pieces.min(rows)), columns, splits, lanes };
                         let cost = (!self.fits(cut), self.cost(threads, cut));
                         if best.is_none_or(|(least, _)| cost < least) {
@@ -389,15 +389,30 @@ impl Demand {
         self.batch * schedule.splits * pieces
     }
 
+    /// What the thread that is last takes: regions of whole size for each first, and then those of the rows that are left.
     fn cost(&self, threads: usize, cut: Cut) -> usize {
+        let [rows, columns] = self.phase_sizes();
+        let of_row = self.batch.max(1) * columns.div_ceil(cut.columns) * cut.splits;
+        let (whole, rest) = (of_row * (rows / cut.rows), rows % cut.rows);
+        let all = whole.div_ceil(threads).saturating_mul(self.region_cost(cut));
+        if rest == 0 {
+            return all;
+        }
+        let left = of_row.saturating_sub(whole.next_multiple_of(threads) - whole);
+        all.saturating_add(left.div_ceil(threads).saturating_mul(self.region_cost(Cut { rows: rest, ..cut })))
+    }
+
+    fn region_cost(&self, cut: Cut) -> usize {
         let Cut { rows, columns, splits, lanes } = cut;
         let sizes = self.phase_sizes();
         let (channels, groups) = self.channels(splits);
         let pieces = sizes[0].div_ceil(rows) * sizes[1].div_ceil(columns) * splits;
-        let rounds = (self.batch.max(1) * pieces).div_ceil(threads);
         let (taps, vectors) = (self.taps.count(), channels.div_ceil(self.shape.lanes));
         // Samples lie one behind the other, whatever the region.
-        let linear = self.sampled.is_some() || lanes.gathered() || (self.linear && columns == sizes[1]);
+        let follows = self.sampled.is_some() || (self.linear && columns == sizes[1]);
+        // As they lie in the image, if nothing packs them.
+        let one_behind_the_other = follows && (self.sampled.is_some() || self.column_step == 1);
+        let linear = lanes.gathered() || one_behind_the_other || (follows && lanes == Lanes::Pixels);
         let runs = if linear { [1, rows * columns] } else { [rows, columns] };
         let out_vectors = runs[0] * runs[1].div_ceil(self.shape.lanes);
         let blocks = taps.div_ceil(SUMMATION_BLOCK);
@@ -415,7 +430,6 @@ impl Demand {
         let far = if lanes != Lanes::Pixels && self.has_lines() { FAR * out_vectors * channels } else { 0 };
         let (together, most) = self.shape.tile_of_runs(lanes, channels, runs[1], step);
         let tiles = runs[0].div_ceil(together) * runs[1].div_ceil(most);
-        let one_behind_the_other = self.sampled.is_some() || (self.linear && columns == sizes[1]);
         let around = if lanes.gathered() {
             match (one_behind_the_other, self.shape.tiles_gather(lanes, channels)) {
                 (false, _) => GATHER_STRIDED * most,
@@ -442,7 +456,7 @@ impl Demand {
         let staged = if columns < sizes[1] || self.phases != [1, 1] { STAGE * out_vectors * channels } else { 0 };
         let region =
             multiply + of_group + far + pack + self.load_cost(taps * vectors, splits, pieces / splits) + staged;
-        rounds.saturating_mul(region * groups)
+        region * groups
     }
 
     /// What it takes to bring in so many vectors of weights, those of one of some splits, for one of the regions that see them one after the other.
@@ -465,6 +479,8 @@ impl Demand {
             let of_panel = match far {
                 // Of more pixels, and for each few output channels anew; or from memory.
                 _ if lanes.are_pixels() || (far && self.cache == Cache::None) => 3 * WAIT_PAGES,
+                // Half of each cache line is for nothing.
+                true if self.column_step > 1 && self.cache == Cache::ThirdLevel => 2 * WAIT_PAGES,
                 true => WAIT_PAGES,
                 false => WAIT_SMALL,
             };
@@ -630,6 +646,33 @@ mod tests {
                 let fits = |rows| demand.fits(Cut { rows, columns, splits: 1, lanes });
                 assert!(fits(rows) || rows == 1, "{lanes:?}: {rows} of {columns}");
             }
+        }
+    }
+
+    #[test]
+    fn rows_that_are_left_cost_what_they_are() {
+        let demand = Demand { batch: 3, ..dense(64, [32, 32], 50_000_000) };
+        let cut = |rows: usize| Cut { rows, columns: 32, splits: 1, lanes: Lanes::Pixels };
+        let [whole, left] = [5, 2].map(|rows| demand.region_cost(cut(rows)));
+        // Of each image six regions and one.
+        assert_eq!(demand.cost(1, cut(5)), 18 * whole + 3 * left);
+        assert_eq!(demand.cost(2, cut(5)), 9 * whole + 2 * left);
+        // Threads that have nothing else to do in the last round do them for nothing.
+        assert_eq!(demand.cost(4, cut(5)), 5 * whole + left);
+        assert_eq!(demand.cost(5, cut(5)), 4 * whole + left);
+        assert_eq!(demand.cost(7, cut(5)), 3 * whole);
+        assert_eq!(demand.cost(1, cut(8)), 12 * demand.region_cost(cut(8)));
+    }
+
+    /// Reading pixels a stride apart one by one is cheaper than copying them before, where few channels see them.
+    #[test]
+    fn pixels_a_stride_apart_are_not_one_behind_the_other() {
+        let taps = Taps { kernel: [1, 1], of_kernel: 1, channels: 128, classes: [2, 2], distance: [1, 1] };
+        let once = Demand { taps, linear: true, unpadded: true, ..dense(64, [14, 14], 1_605_632) };
+        let strided = Demand { column_step: 2, ..once };
+        let cut = |lanes: Lanes| Cut { rows: 14, columns: 14, splits: 1, lanes };
+        for &lanes in once.shape.kinds() {
+            assert!(strided.region_cost(cut(lanes)) > once.region_cost(cut(lanes)), "{lanes:?}");
         }
     }
 
