@@ -18,12 +18,11 @@ mod weights;
 use core::ops::Range;
 
 use crate::element::Element;
-use crate::kernels::channel_tile::{MultiplyChannels, Part};
+use crate::kernels::channel_tile::{MultiplyChannels, PanelOfAll};
 use crate::kernels::few_pixels::{self, MultiplyFew};
 use crate::kernels::gather::Gathering;
 use crate::kernels::pixel_tile::{self, MultiplyPixels};
-use crate::kernels::tile::{Block, CACHE_LINE, Upcoming, before_line};
-use crate::parts::even_part;
+use crate::kernels::tile::{Block, CACHE_LINE, Panel, Upcoming, before_line};
 use crate::simd::taps::Clip;
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
@@ -187,8 +186,6 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     self.list_gathered(taps.len(), layouts);
                 }
                 let mut block = Block {
-                    weights: &[],
-                    rows: 0,
                     depth: taps.len() as u32,
                     masks: self.weights.masks(index),
                     pixels,
@@ -199,9 +196,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     tiles: &layouts.tiles(&layout)[tiles.clone()],
                     taps: layouts.taps(),
                     first_list: list,
-                    of_part: if self.rows_apart().is_some() { layout.of_part } else { 0 },
+                    parts: layout.parts,
+                    of_part: if layout.parts > 1 { layout.of_part } else { 0 },
                     ahead: self.ahead(in_place.is_some()),
-                    bias: None,
                     limits: if index + 1 == self.weights.blocks().len() { self.limits } else { None },
                     far: self.far,
                 };
@@ -215,7 +212,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 } else {
                     let pieces = self.panels.len() * (block.tiles.len() / 2);
                     let upcoming = Upcoming::new(upcoming, layouts.upcoming(), pieces);
-                    self.multiply_channels(block, index, &layout, (gathering, sums, upcoming), output);
+                    self.multiply_channels(&block, index, layout.most_pixels, (gathering, sums, upcoming), output);
                 }
             }
         }
@@ -226,24 +223,23 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         if self.source.image_place().is_some() { Clip::MOST * self.source.runs().step } else { 0 }
     }
 
-    /// Some panels of a block, and their rows of those of all panels.
-    fn panels_of<'b>(
-        &'b self,
-        block: Block<'b, T>,
-        index: usize,
-        panels: Range<usize>,
-    ) -> (Block<'b, T>, Range<usize>) {
-        let all = self.weights.panels();
-        let before = all.range(self.panels.clone()).start;
-        let rows = all.range(panels.clone());
-        let rows = rows.start - before..rows.end - before;
-        let weights = self.weights.consecutive(self.group, index, panels);
+    /// Some panels of a block.
+    fn panel(&self, index: usize, panels: Range<usize>) -> Panel<'_, T> {
+        let rows = self.rows_of(panels.clone());
         let bias = match (index, self.bias) {
             (0, Some(bias)) => Some(&bias[rows.clone()]),
             (0, None) => Some(self.weights.zeros(rows.len())),
             _ => None,
         };
-        (Block { weights, rows: all.size.min(rows.len()) as u32, bias, ..block }, rows)
+        let weights = self.weights.consecutive(self.group, index, panels);
+        Panel { weights, rows: self.weights.panels().size.min(rows.len()), bias }
+    }
+
+    /// The rows of some panels, of those of all that are computed.
+    fn rows_of(&self, panels: Range<usize>) -> Range<usize> {
+        let all = self.weights.panels();
+        let (before, rows) = (all.range(self.panels.clone()).start, all.range(panels));
+        rows.start - before..rows.end - before
     }
 
     fn multiply_pixels(
@@ -255,35 +251,36 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     ) {
         let together = TileShape::of::<T>(self.isa).panels_together(self.lanes, 0);
         for panel in self.panels.clone().step_by(together) {
-            let (block, rows) = self.panels_of(block, index, panel..(panel + together).min(self.panels.end));
+            let panels = panel..(panel + together).min(self.panels.end);
+            let (panel, rows) = (self.panel(index, panels.clone()), self.rows_of(panels));
             let gathering = gathering.as_mut();
             output.with_rows(rows.start, rows.len(), |rows| {
-                T::launch(self.isa, MultiplyPixels { block, rows, gathering });
+                T::launch(self.isa, MultiplyPixels { block, panel, rows, gathering });
             });
         }
     }
 
     fn multiply_channels(
         &self,
-        block: Block<'_, T>,
+        block: &Block<'_, T>,
         index: usize,
-        layout: &Layout,
+        most_pixels: usize,
         (mut gathering, sums, mut upcoming): (Option<Gathering<'_, T>>, &mut [T], Upcoming<'_, T>),
         output: &mut impl Rows<T>,
     ) {
         let (runs, shape, all) = (self.source.runs(), TileShape::of::<T>(self.isa), self.weights.panels());
         let (pixels, last) = (runs.count * runs.len, index + 1 == self.weights.blocks().len());
-        let most = shape.panels_together(self.lanes, layout.most_pixels);
+        let most = shape.panels_together(self.lanes, most_pixels);
         let (sums, partial) = sums.split_at_mut(sums.len() - shape.partial_len(self.lanes, pixels));
-        let mut panel = self.panels.start;
+        let mut rest = self.panels.clone();
         if most > 1 {
             // All whole panels in one call: where memory is the limit, each takes a tenth of the time of a few panels.
-            let together = self.panels.start..self.panels.end.min(all.total / all.size);
+            let together = rest.start..rest.end.min(all.total / all.size);
             let panels = together.len();
             if panels > 1 {
-                let (block, rows) = self.panels_of(block, index, together.clone());
+                let (panel, rows) = (self.panel(index, together.clone()), self.rows_of(together.clone()));
                 let sums = &mut sums[..rows.len() * pixels];
-                let launch = |sums| T::launch(self.isa, MultiplyFew { block, panels, most, sums });
+                let launch = |sums| T::launch(self.isa, MultiplyFew { block, panel, panels, most, sums });
                 if let Some(column) = output.column(rows.start, rows.len()) {
                     // As the sums of one pixel lie, so do its outputs.
                     launch(column);
@@ -294,32 +291,25 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                         output.with_rows(first, all.size, |rows| few_pixels::turn(sums, rows));
                     }
                 }
-                panel = together.end;
+                rest.start = together.end;
             }
         }
-        for panel in panel..self.panels.end {
-            let (block, rows) = self.panels_of(block, index, panel..panel + 1);
-            let sums = &mut sums[shape.padded(rows.start) * pixels..];
-            let next = self.weights.panel_after(self.group, index, panel, &self.panels);
-            let next = next.unwrap_or(&block.weights[..0]);
-            for part in 0..layout.parts {
-                let block = Block { first_list: block.first_list + part * layout.of_part, ..block };
-                let (sums, partial) = (&mut *sums, &mut *partial);
-                let next = &next[even_part(next.len(), layout.parts, part)];
-                let share = next.len().div_ceil(block.tiles.len());
-                let part = Part { first: part == 0, last: part + 1 == layout.parts };
-                let (gathering, upcoming) = (gathering.as_mut(), &mut upcoming);
-                let multiply = |rows: &mut [&mut [T]]| {
-                    let of_panel =
-                        MultiplyChannels { block, gathering, sums, partial, part, next, share, upcoming, rows };
-                    T::launch(self.isa, of_panel);
-                };
-                if last && part.last {
-                    output.with_rows(rows.start, rows.len(), multiply);
-                } else {
-                    multiply(&mut []);
-                }
-            }
+        let of_all = |panel: usize| {
+            let first_sum = shape.padded(self.rows_of(panel..panel + 1).start) * pixels;
+            let next = self.weights.panel_after(self.group, index, panel, &self.panels).unwrap_or_default();
+            PanelOfAll { panel: self.panel(index, panel..panel + 1), first_sum, next }
+        };
+        let mut multiply = |panels: Range<usize>, rows: &mut [&mut [T]]| {
+            let (panels, gathering) = (panels.map(of_all), gathering.as_mut());
+            let (sums, partial, upcoming) = (&mut *sums, &mut *partial, &mut upcoming);
+            T::launch(self.isa, MultiplyChannels { block, panels, gathering, sums, partial, upcoming, rows });
+        };
+        if !last {
+            return multiply(rest, &mut []);
+        }
+        for panel in rest {
+            let rows = self.rows_of(panel..panel + 1);
+            output.with_rows(rows.start, rows.len(), |rows| multiply(panel..panel + 1, rows));
         }
     }
 

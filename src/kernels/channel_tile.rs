@@ -12,36 +12,44 @@
 //! [`transpose`](super::transpose) turns them.
 
 use super::gather::{ELSEWHERE, Gathering, Pixels};
-use super::tile::{Block, CACHE_LINE, Tile, Upcoming, ask_for, before_lines, multiply_add};
+use super::tile::{Block, CACHE_LINE, Panel, Tile, Upcoming, ask_for, before_lines, multiply_add};
 use super::transpose::transpose;
 use crate::simd::rows::EvenRows;
 use crate::simd::taps::{Clip, Operand, Runs, RunsOfTap, RunsOfTaps};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
-/// One weight panel times the pixels of a block.
-pub(crate) struct MultiplyChannels<'a, 's, 'r, 'g, T> {
-    pub(crate) block: Block<'a, T>,
+/// Weight panels times the pixels of a block, one after the other.
+pub(crate) struct MultiplyChannels<'a, 's, 'r, 'g, T, P> {
+    pub(crate) block: &'s Block<'a, T>,
+    /// Of [`PanelOfAll`].
+    pub(crate) panels: P,
     /// Where pixels come from, and lie, if they are gathered.
     pub(crate) gathering: Option<&'s mut Gathering<'g, T>>,
-    /// `[pixel][channel]`, a pixel's channels in whole vectors.
+    /// `[panel][pixel][channel]`, a pixel's channels in whole vectors.
     pub(crate) sums: &'s mut [T],
-    /// Likewise what of a block's taps has been summed up before, if these are not its first ones, and is to be summed up further, if they are not its last ones.
+    /// Likewise, of one panel, what is summed up of a block's taps before its last part.
     pub(crate) partial: &'s mut [T],
-    pub(crate) part: Part,
-    /// The weights that come next are brought into the second-level cache meanwhile, so many for each tile.
-    pub(crate) next: &'a [T],
-    pub(crate) share: usize,
-    /// And what is packed next.
+    /// What is packed next is brought into the second-level cache meanwhile.
     pub(crate) upcoming: &'s mut Upcoming<'a, T>,
-    /// In the last block: where the sums go at last, one row for each channel of the panel. Else none.
+    /// In the last block there is one panel: where its sums go at last, one row for each channel. Else none.
     pub(crate) rows: &'s mut [&'r mut [T]],
+}
+
+/// One of some weight panels.
+pub(crate) struct PanelOfAll<'a, T> {
+    pub(crate) panel: Panel<'a, T>,
+    /// Where its sums begin.
+    pub(crate) first_sum: usize,
+    /// The weights that come next are brought into the second-level cache meanwhile.
+    pub(crate) next: &'a [T],
 }
 
 /// Which of a block's taps they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) first: bool,
-    pub(crate) last: bool,
+struct Part {
+    number: usize,
+    first: bool,
+    last: bool,
 }
 
 /// Most pixels of a tile that has so many vectors of channels. With one vector the compiler loads some pixels ahead, and spills sums where it has not two
@@ -158,7 +166,7 @@ const fn is_gathering_tile<T: Copy, S: Simd<T>>(vectors: usize, step: usize) -> 
     gathers(S::REGISTERS) && vectors == S::PANEL_VECTORS && step == 1
 }
 
-impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, '_, T> {
+impl<'a, T: Arithmetic, P: Iterator<Item = PanelOfAll<'a, T>>> Kernel<T> for MultiplyChannels<'a, '_, '_, '_, T, P> {
     type Output = ();
 
     #[inline(always)]
@@ -166,24 +174,53 @@ impl<T: Arithmetic> Kernel<T> for MultiplyChannels<'_, '_, '_, '_, T> {
         if const { !S::CHANNEL_TILES } {
             unreachable!("not chosen where there are none");
         }
-        match ((self.block.rows as usize).div_ceil(S::LANES), self.block.step) {
-            (1, 1) => self.run_tiles::<S, 1, 1>(simd),
-            (1, 2) => self.run_tiles::<S, 1, 2>(simd),
-            (1, _) => self.run_tiles::<S, 1, ANY_STEP>(simd),
-            (2, 1) if const { S::PANEL_VECTORS >= 2 } => self.run_tiles::<S, 2, 1>(simd),
-            (2, 2) if const { S::PANEL_VECTORS >= 2 } => self.run_tiles::<S, 2, 2>(simd),
-            (2, _) if const { S::PANEL_VECTORS >= 2 } => self.run_tiles::<S, 2, ANY_STEP>(simd),
-            (vectors, _) => unreachable!("no tile of {vectors} vectors"),
+        let MultiplyChannels { block, panels, mut gathering, sums, partial, upcoming, rows } = self;
+        let tiles = block.parts * block.tiles.len();
+        for PanelOfAll { panel, first_sum, next } in panels {
+            let asks = &mut Asks::new(next, tiles, upcoming);
+            for number in 0..block.parts {
+                let part = Part { number, first: number == 0, last: number + 1 == block.parts };
+                let of_part = OfPart {
+                    block,
+                    panel: &panel,
+                    part,
+                    gathering: gathering.as_deref_mut(),
+                    sums: &mut sums[first_sum..],
+                    partial,
+                    asks,
+                    rows: if part.last { rows } else { &mut [] },
+                };
+                match (panel.rows.div_ceil(S::LANES), block.step) {
+                    (1, 1) => of_part.run_tiles::<S, 1, 1>(simd),
+                    (1, 2) => of_part.run_tiles::<S, 1, 2>(simd),
+                    (1, _) => of_part.run_tiles::<S, 1, ANY_STEP>(simd),
+                    (2, 1) if const { S::PANEL_VECTORS >= 2 } => of_part.run_tiles::<S, 2, 1>(simd),
+                    (2, 2) if const { S::PANEL_VECTORS >= 2 } => of_part.run_tiles::<S, 2, 2>(simd),
+                    (2, _) if const { S::PANEL_VECTORS >= 2 } => of_part.run_tiles::<S, 2, ANY_STEP>(simd),
+                    (vectors, _) => unreachable!("no tile of {vectors} vectors"),
+                }
+            }
         }
     }
 }
 
-impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, '_, T> {
+/// A part of a block's taps for a panel.
+struct OfPart<'a, 's, 'u, 'r, 'g, T> {
+    block: &'s Block<'a, T>,
+    panel: &'s Panel<'a, T>,
+    part: Part,
+    gathering: Option<&'s mut Gathering<'g, T>>,
+    sums: &'s mut [T],
+    partial: &'s mut [T],
+    asks: &'s mut Asks<'u, 'a, T>,
+    rows: &'s mut [&'r mut [T]],
+}
+
+impl<T: Arithmetic> OfPart<'_, '_, '_, '_, '_, T> {
     #[inline(always)]
     fn run_tiles<S: Simd<T>, const V: usize, const STEP: usize>(mut self, simd: S) {
-        let (block, part, run) = (self.block, self.part, self.block.run as usize);
+        let (block, panel, part, run) = (self.block, self.panel, self.part, self.block.run as usize);
         let (mut done, mut turned) = (0, 0);
-        let mut asks = Asks::new(self.next, self.share, self.upcoming);
         // Measured with `cargo bench --bench layers` and AVX2: vectors that begin with cache lines are worth a vector more if there are some, up to 1.03 times as fast.
         let skew = before_lines(self.rows).filter(|skew| skew + 4 * S::LANES <= self.rows[0].len()).unwrap_or(0);
         let mut rows = EvenRows::new(self.rows);
@@ -198,11 +235,11 @@ impl<T: Arithmetic> MultiplyChannels<'_, '_, '_, '_, T> {
                 ($($runs:literal x $($len:literal)*),*) => {
                     match (first.runs, first.len) {
                         $($(($runs, $len) if const { S::CHANNEL_TILES && is_tile(S::REGISTERS, V, STEP, $runs, $len) } => {
-                            let (block, asks, sums, partial) = (&block, &mut asks, &mut *self.sums, &mut *self.partial);
+                            let (asks, sums, partial) = (&mut *self.asks, &mut *self.sums, &mut *self.partial);
                             if const { $runs == 1 && is_gathering_tile::<T, S>(V, STEP) } && left > 0 {
-                                simd.call(Tiles::<T, { $runs * $len }, $len, V, STEP, true> { block, tiles, pixels, asks, sums, partial, part });
+                                simd.call(Tiles::<T, { $runs * $len }, $len, V, STEP, true> { block, panel, part, tiles, pixels, asks, sums, partial });
                             } else {
-                                simd.call(Tiles::<T, { $runs * $len }, $len, V, STEP, false> { block, tiles, pixels, asks, sums, partial, part });
+                                simd.call(Tiles::<T, { $runs * $len }, $len, V, STEP, false> { block, panel, part, tiles, pixels, asks, sums, partial });
                             }
                         })*)*
                         size => unreachable!("no tile of runs and pixels {size:?}"),
@@ -260,9 +297,10 @@ struct Asks<'s, 'a, T> {
 
 impl<'s, 'a, T> Asks<'s, 'a, T> {
     #[inline(always)]
-    fn new(next: &'a [T], share: usize, upcoming: &'s mut Upcoming<'a, T>) -> Self {
+    fn new(next: &'a [T], tiles: usize, upcoming: &'s mut Upcoming<'a, T>) -> Self {
         let upcoming = Some(upcoming).filter(|upcoming| !upcoming.is_empty());
-        let share = if upcoming.is_some() { 2 * share } else { share };
+        let asking = if upcoming.is_some() { tiles / 2 } else { tiles };
+        let share = next.len().div_ceil(asking.max(1));
         Asks { next, share, upcoming, is_odd: false }
     }
 
@@ -287,13 +325,14 @@ impl<'s, 'a, T> Asks<'s, 'a, T> {
 struct Tiles<'a, 's, 'u, 'g, T, const N: usize, const P: usize, const V: usize, const STEP: usize, const GATHERS: bool>
 {
     block: &'s Block<'a, T>,
+    panel: &'s Panel<'a, T>,
+    part: Part,
     tiles: &'s [Tile],
     /// In an image if they gather.
     pixels: Pixels<'s, 'g, T>,
     asks: &'s mut Asks<'u, 'a, T>,
     sums: &'s mut [T],
     partial: &'s mut [T],
-    part: Part,
 }
 
 impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: usize, const GATHERS: bool> Kernel<T>
@@ -312,7 +351,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
                 let places = &mut to[first * width..][..P * width];
                 let sums = sums[RUN * P..].first_chunk().expect("as many pixels");
                 if self.part.last {
-                    add_run::<T, S, P, V>(simd, sums, self.block.bias, places);
+                    add_run::<T, S, P, V>(simd, sums, self.panel.bias, places);
                 } else {
                     store_run::<T, S, P, V>(simd, sums, places);
                 }
@@ -384,7 +423,8 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
         let (count, len) = ((N / P) as u16, P as u16);
         let runs = Runs { count, len, pitch: block.pitch, step: pixel_step as u32 };
-        let operands = block.runs(tile, pixels, runs, V * S::LANES);
+        let weights = (self.panel.weights, self.panel.rows, V * S::LANES);
+        let operands = block.runs((self.part.number, tile), pixels, runs, weights);
         let (at, each) = ask_before(simd, next, operands.len(), asks_by_tap(S::REGISTERS) && V > 1);
         let mut sums = [[simd.splat(T::ZERO); V]; N];
         if !self.part.first {
@@ -442,10 +482,10 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
     /// The sums of a tile whose pixels lie in an image, and are left where others read them.
     #[inline(always)]
     fn multiply_gathering<S: Simd<T>>(&mut self, simd: S, tile: &Tile) -> [[S::Vector; V]; N] {
-        let (block, next) = (self.block, self.asks.next());
+        let next = self.asks.next();
         let Pixels::Image(gathering) = &mut self.pixels else { unreachable!("{ELSEWHERE}") };
         let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = &mut **gathering;
-        let weights = (block.weights, block.rows as usize, V * S::LANES);
+        let weights = (self.panel.weights, self.panel.rows, V * S::LANES);
         let operands = taps.operands(*list, (&image[tile.pixel as usize..], N.next_multiple_of(S::LANES)), weights);
         ask_before(simd, next, 0, false);
         let (mut sums, mut to) = ([[simd.splat(T::ZERO); V]; N], &mut to[tile.place as usize..]);

@@ -10,13 +10,14 @@
 //! With one panel each multiply-add would wait for the one before it: there are four cycles between them, and two vectors of channels make two of them.
 //! Every weight is read once, so memory is the limit.
 
-use super::tile::{Block, limit};
+use super::tile::{Block, Panel, limit};
 use crate::simd::taps::Operand;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Some weight panels, all of the same size, times the pixels of a block.
 pub(crate) struct MultiplyFew<'a, 's, T> {
-    pub(crate) block: Block<'a, T>,
+    pub(crate) block: &'s Block<'a, T>,
+    pub(crate) panel: Panel<'a, T>,
     pub(crate) panels: usize,
     /// How many share a tile at most.
     pub(crate) most: usize,
@@ -49,7 +50,7 @@ impl<T: Arithmetic> Kernel<T> for MultiplyFew<'_, '_, T> {
         if const { !S::CHANNEL_TILES } {
             unreachable!("not chosen where there are none");
         }
-        match (self.block.rows as usize) / S::LANES {
+        match self.panel.rows / S::LANES {
             1 if const { S::PANEL_VECTORS == 1 } => self.run_tiles::<S, 1>(simd),
             2 if const { S::PANEL_VECTORS == 2 } => self.run_tiles::<S, 2>(simd),
             vectors => unreachable!("no tile of {vectors} vectors"),
@@ -60,19 +61,19 @@ impl<T: Arithmetic> Kernel<T> for MultiplyFew<'_, '_, T> {
 impl<T: Arithmetic> MultiplyFew<'_, '_, T> {
     #[inline(always)]
     fn run_tiles<S: Simd<T>, const V: usize>(self, simd: S) {
-        let MultiplyFew { block, panels, most, sums } = self;
+        let MultiplyFew { block, panel, panels, most, sums } = self;
         let (each, of_panel) = (sums.len() / panels, V * S::LANES);
         for (first, sums) in (0..).step_by(most).zip(sums.chunks_mut(most * each)) {
-            let weights = &block.weights[first * of_panel * block.depth as usize..];
-            let block = Block { weights, bias: block.bias.map(|bias| &bias[first * of_panel..]), ..block };
+            let weights = &panel.weights[first * of_panel * block.depth as usize..];
+            let panel = Panel { weights, bias: panel.bias.map(|bias| &bias[first * of_panel..]), ..panel };
             let together = sums.len() / each;
             for tile in 0..block.tiles.len() {
                 macro_rules! by_size {
                     ($($panels:literal x $($pixels:literal)*),*) => {
                         match (together, block.tiles[tile].pixels()) {
                             $($(($panels, $pixels) if const { S::CHANNEL_TILES && $panels <= panels_together(S::REGISTERS, V, $pixels) } => {
-                                let (block, sums) = (&block, &mut *sums);
-                                simd.call(OneTile::<T, $pixels, $panels, V> { block, tile, sums });
+                                let (panel, sums) = (&panel, &mut *sums);
+                                simd.call(OneTile::<T, $pixels, $panels, V> { block, panel, tile, sums });
                             })*)*
                             size => unreachable!("no tile of panels and pixels {size:?}"),
                         }
@@ -87,6 +88,7 @@ impl<T: Arithmetic> MultiplyFew<'_, '_, T> {
 /// A tile of `N` pixels and `M` panels of `V` vectors.
 struct OneTile<'a, 's, T, const N: usize, const M: usize, const V: usize> {
     block: &'s Block<'a, T>,
+    panel: &'s Panel<'a, T>,
     tile: usize,
     sums: &'s mut [T],
 }
@@ -101,8 +103,9 @@ impl<T: Arithmetic, const N: usize, const M: usize, const V: usize> Kernel<T> fo
         // From pixel to pixel, in memory and in number: they are neighbours in a row or in a column.
         let (step, apart) =
             if tile.runs > 1 { (block.pitch as usize, block.run as usize) } else { (block.step as usize, 1) };
-        let panel = block.depth as usize * width;
-        let operands = block.operands(tile, (N - 1) * step + 1, (block.weights, width, (M - 1) * panel + width));
+        let pitch = block.depth as usize * width;
+        let weights = (self.panel.weights, width, (M - 1) * pitch + width);
+        let operands = block.operands(tile, (N - 1) * step + 1, weights);
         let mut acc = [[[simd.splat(T::ZERO); V]; M]; N];
         for Operand { pixels, weights, .. } in operands {
             let mut x = [simd.splat(T::ZERO); N];
@@ -110,7 +113,7 @@ impl<T: Arithmetic, const N: usize, const M: usize, const V: usize> Kernel<T> fo
                 x[PIXEL] = simd.splat(pixels[PIXEL * step]);
             });
             unroll!(PANEL < M, at most 4, {
-                let weights = &weights[PANEL * panel..][..width];
+                let weights = &weights[PANEL * pitch..][..width];
                 unroll!(VECTOR < V, at most 2, {
                     let w = simd.load(&weights[VECTOR * S::LANES..]);
                     unroll!(PIXEL < N, at most 3, {
@@ -124,7 +127,7 @@ impl<T: Arithmetic, const N: usize, const M: usize, const V: usize> Kernel<T> fo
             unroll!(PIXEL < N, at most 3, {
                 let first = PANEL * pitch + (tile.pixel as usize + PIXEL * apart) * width;
                 unroll!(VECTOR < V, at most 2, {
-                    let before = match block.bias {
+                    let before = match self.panel.bias {
                         Some(bias) => simd.load(&bias[(PANEL * V + VECTOR) * S::LANES..]),
                         None => simd.load(&self.sums[first + VECTOR * S::LANES..]),
                     };

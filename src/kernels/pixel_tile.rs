@@ -13,13 +13,14 @@
 use core::ops::Range;
 
 use super::gather::{ELSEWHERE, Gathering, Pixels};
-use super::tile::{Block, CACHE_LINE, Tile, ask_for, multiply_add};
+use super::tile::{Block, CACHE_LINE, Panel, Tile, ask_for, multiply_add};
 use crate::simd::taps::{Operand, Operands};
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Some weight panels times the pixels of a block, added to rows of the output.
 pub(crate) struct MultiplyPixels<'a, 'r, 'g, T> {
     pub(crate) block: Block<'a, T>,
+    pub(crate) panel: Panel<'a, T>,
     /// One row for each channel of the panels.
     pub(crate) rows: &'a mut [&'r mut [T]],
     /// Where pixels come from, and lie, if they are gathered.
@@ -110,13 +111,14 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let MultiplyPixels { block, rows, mut gathering } = self;
-        let (cuts, count) = cut(rows.len(), block.rows as usize, S::TILE_ROWS, !block.masks.is_empty());
+        let MultiplyPixels { block, panel, rows, mut gathering } = self;
+        let (cuts, count) = cut(rows.len(), panel.rows, S::TILE_ROWS, !block.masks.is_empty());
         for (index, tile) in block.tiles.iter().enumerate() {
             let mut gathers = gathering.as_ref().is_some_and(|gathering| index < gathering.tiles);
             for (part, &cut) in cuts[..count].iter().enumerate() {
                 let list = block.first_list + part * block.of_part + tile.taps as usize;
-                let part = Part { tile, list, cut, rows: &mut rows[cut.first as usize..][..cut.rows as usize] };
+                let part =
+                    Part { tile, panel: &panel, list, cut, rows: &mut rows[cut.first as usize..][..cut.rows as usize] };
                 let pixels = Pixels::of_tile(gathers, gathering.as_deref_mut(), block.pixels);
                 if core::mem::take(&mut gathers) {
                     part.run_rows::<S, true>(simd, &block, pixels);
@@ -134,6 +136,7 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
 /// Some rows, and a tile of pixels.
 struct Part<'s, 'r, T> {
     tile: &'s Tile,
+    panel: &'s Panel<'s, T>,
     list: usize,
     cut: Cut,
     rows: &'s mut [&'r mut [T]],
@@ -191,14 +194,14 @@ impl<T: Arithmetic, const R: usize, const P: usize, const V: usize, const GATHER
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let OneTile { block, part: Part { tile, list, cut, rows }, pixels } = self;
+        let OneTile { block, part: Part { tile, panel: Panel { weights, bias, .. }, list, cut, rows }, pixels } = self;
         let [first, panel, panel_rows] = [cut.first, cut.panel, cut.panel_rows].map(usize::from);
         let rows: &mut [&mut [T]; R] = rows.try_into().expect("as many rows");
         // A block without taps has no weights.
-        let first_weight = (panel * block.depth as usize + first - panel).min(block.weights.len());
+        let first_weight = (panel * block.depth as usize + first - panel).min(weights.len());
         // From a row of weights of the panel to that of the next one, without those of one tap.
         let gap = if P < R { panel_rows * (block.depth as usize).saturating_sub(1) } else { 0 };
-        let weights = (&block.weights[first_weight..], panel_rows, gap + R);
+        let weights = (&weights[first_weight..], panel_rows, gap + R);
         if block.far {
             let place = tile.pixel as usize + if block.depth <= SHORT { V * S::LANES } else { 0 };
             for row in rows.iter() {
@@ -230,7 +233,7 @@ impl<T: Arithmetic, const R: usize, const P: usize, const V: usize, const GATHER
             }
             _ => unreachable!("{ELSEWHERE}"),
         };
-        let bias = block.bias.map(|bias| bias[first..][..R].try_into().expect("as many rows"));
+        let bias = bias.map(|bias| bias[first..][..R].try_into().expect("as many rows"));
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
         match block.limits {
             _ if range.len() < V * S::LANES => add_partly::<T, S, R, V>(simd, sums, bias, block.limits, rows, range),

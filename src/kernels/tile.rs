@@ -146,13 +146,20 @@ impl Tile {
     }
 }
 
-/// The operands of one weight panel, or several, and one block of taps.
+/// A weight panel, or several, of a block of taps.
 #[derive(Clone, Copy)]
-pub(crate) struct Block<'a, T> {
+pub(crate) struct Panel<'a, T> {
     /// `[panel][taps][rows]`, with a vector's length to spare.
     pub(crate) weights: &'a [T],
     /// Output channels of a panel. The last of several may have fewer.
-    pub(crate) rows: u32,
+    pub(crate) rows: usize,
+    /// What the sums are added to in the first block: a number for each row. In further blocks they are added to what is there.
+    pub(crate) bias: Option<&'a [T]>,
+}
+
+/// What all weight panels of a block of taps share: its pixels.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a, T> {
     /// Taps that a panel has.
     pub(crate) depth: u32,
     /// Which rows have each tap, one bit for each; nothing if all have all. Only tiles with pixels as lanes look at it.
@@ -173,10 +180,10 @@ pub(crate) struct Block<'a, T> {
     pub(crate) ahead: usize,
     /// Number of the block's first list.
     pub(crate) first_list: usize,
-    /// With pixels as lanes: how many lists each few rows have that share a tile, or 0 if they are the same for all.
+    /// Parts that have lists of their own: of its taps, which go through the tiles one after the other, or with pixels as lanes of rows that share a tile.
+    pub(crate) parts: usize,
+    /// Lists of each part, or 0 if there is one.
     pub(crate) of_part: usize,
-    /// What the sums are added to in the first block: a number for each row. In further blocks they are added to what is there.
-    pub(crate) bias: Option<&'a [T]>,
     /// What the sums are kept within at last: in the last block only.
     pub(crate) limits: Option<[T; 2]>,
     /// Whether rows of output are to be asked for ahead of time: then caches do not hold them. Measured with `cargo bench --bench layers`: first layers of large
@@ -187,25 +194,26 @@ pub(crate) struct Block<'a, T> {
 impl<'a, T> Block<'a, T> {
     /// The operands of the taps that a tile sees: of each `reach` pixels from the tile's first on, and `width` of its `rows` weights.
     #[inline(always)]
-    pub(crate) fn operands(
-        &self,
-        tile: &Tile,
-        reach: usize,
-        (weights, rows, width): (&'a [T], usize, usize),
-    ) -> Operands<'a, T> {
+    pub(crate) fn operands(&self, tile: &Tile, reach: usize, weights: (&'a [T], usize, usize)) -> Operands<'a, T> {
         let pixels = (&self.pixels[tile.place as usize - self.before as usize..], reach);
-        self.taps.operands(self.first_list + tile.taps as usize, pixels, (weights, rows, width))
+        self.taps.operands(self.first_list + tile.taps as usize, pixels, weights)
     }
 
-    /// The operands of the taps that a tile sees, of which some may leave out a pixel of each run: the runs' pixels, which count from the first one in memory,
+    /// The operands of the taps of a part that a tile sees, of which some may leave out a pixel of each run: the runs' pixels, which count from the first one in memory,
     /// and `width` of its `rows` weights.
     #[inline(always)]
-    pub(crate) fn runs<'t>(&'t self, tile: &Tile, pixels: &'t [T], runs: Runs, width: usize) -> RunsOfTaps<'t, T> {
+    pub(crate) fn runs<'t>(
+        &'t self,
+        (part, tile): (usize, &Tile),
+        pixels: &'t [T],
+        runs: Runs,
+        weights: (&'t [T], usize, usize),
+    ) -> RunsOfTaps<'t, T> {
         let pixels = match tile.place.checked_sub(self.before) {
             Some(place) => (&pixels[place as usize..], 0),
             None => (pixels, self.before - tile.place),
         };
-        let (list, weights) = (self.first_list + tile.taps as usize, (self.weights, self.rows as usize, width));
+        let list = self.first_list + part * self.of_part + tile.taps as usize;
         self.taps.runs(list, pixels, runs, weights)
     }
 }
