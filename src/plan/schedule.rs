@@ -482,6 +482,8 @@ impl Demand {
                 // Half of each cache line is for nothing.
                 true if self.column_step > 1 && self.cache == Cache::ThirdLevel => 2 * WAIT_PAGES,
                 true => WAIT_PAGES,
+                // Other taps see the same cache lines.
+                false if self.taps.kernel[0] > 1 => 0,
                 false => WAIT_SMALL,
             };
             let panels = channels.div_ceil(self.shape.lanes).div_ceil(self.shape.panel_vectors());
