@@ -92,7 +92,7 @@ pub(crate) struct Product<'a, T> {
     pub(crate) activation: &'a Activation<T>,
     pub(crate) lanes: Lanes,
     /// A pixel's outputs are its channels, one after the other.
-    pub(crate) woven: Woven,
+    pub(crate) woven: Woven<'a>,
 }
 
 impl<'a, T: Element> Product<'a, T> {

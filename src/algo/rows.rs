@@ -69,7 +69,7 @@ pub(crate) struct StagedRows<'m, 'o, 'a, T> {
     /// Rows and columns of pixels in each.
     pub(crate) size: [usize; 2],
     /// For each channel of the output there are rows for all outputs of a pixel.
-    pub(crate) woven: Woven,
+    pub(crate) woven: Woven<'a>,
     pub(crate) output: ArrayViewMut3<'o, T>,
     /// The channel of row 0.
     pub(crate) first_channel: usize,

@@ -12,15 +12,17 @@ pub(crate) const MOST_WOVEN: usize = 16;
 
 /// Rows and columns of neighbouring outputs that are computed as one pixel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Woven {
+pub(crate) struct Woven<'a> {
     pub(crate) phases: [usize; 2],
     /// Rows and columns of the first pixel's outputs that lie before the output.
     pub(crate) lead: [usize; 2],
+    /// Where each phase of each channel is computed, if they are not computed one behind the other.
+    pub(crate) order: &'a [usize],
 }
 
-impl Woven {
+impl Woven<'_> {
     /// Each output is a pixel.
-    pub(crate) const NOT: Woven = Woven { phases: [1, 1], lead: [0, 0] };
+    pub(crate) const NOT: Woven<'static> = Woven { phases: [1, 1], lead: [0, 0], order: &[] };
 
     /// Outputs of a pixel.
     pub(crate) fn count(self) -> usize {
@@ -34,8 +36,8 @@ pub(crate) struct Weave<'a, 'o, T> {
     pub(crate) rows: &'a [T],
     /// Rows and columns of each phase.
     pub(crate) size: [usize; 2],
-    pub(crate) woven: Woven,
-    /// Elements from one channel, row of phases, and phase of a row to the next.
+    pub(crate) woven: Woven<'a>,
+    /// Elements from one channel, row of phases, and phase of a row to the next; the last of them is that of all if they have an order.
     pub(crate) pitches: [usize; 3],
     pub(crate) output: ArrayViewMut3<'o, T>,
     /// The first row of the output that is written, and how far apart they are: they count as its only ones.
@@ -48,19 +50,25 @@ impl<T: Element> Kernel<T> for Weave<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
         let Weave { rows: from, size: [_, columns], woven, pitches, mut output, every: [first, step] } = self;
-        let Woven { phases: [high, wide], lead } = woven;
+        let Woven { phases: [high, wide], lead, order } = woven;
         let (_, rows, width) = output.dim();
+        let place = |channel: usize, phase: usize, x: usize| match order.get((channel * high + phase) * wide + x % wide)
+        {
+            Some(row) => row * pitches[2] + x / wide,
+            None => channel * pitches[0] + phase * pitches[1] + x % wide * pitches[2] + x / wide,
+        };
         let mut turns = [0; MOST_WOVEN];
-        for (turn, x) in turns.iter_mut().zip(lead[1]..lead[1] + wide) {
-            *turn = x % wide * pitches[2] + x / wide;
-        }
         let mut planes = output.outer_iter_mut().enumerate().peekable();
         while let Some((channel, mut plane)) = planes.next() {
             // Stores wait for their lines one after the other where they are not in the cache.
             let next = planes.peek().and_then(|(_, plane)| plane.as_slice());
             let (mut phase, mut y) = (lead[0] % high, lead[0] / high);
             for row in (first..rows).step_by(step) {
-                let start = channel * pitches[0] + phase * pitches[1] + y * columns;
+                let start = y * columns;
+                for (turn, x) in turns.iter_mut().zip(lead[1]..lead[1] + wide) {
+                    *turn = place(channel, phase, x);
+                }
+                let here = phase;
                 (phase, y) = if phase + 1 == high { (0, y + 1) } else { (phase + 1, y) };
                 if let Some(next) = next {
                     for at in (0..width).step_by(CACHE_LINE / size_of::<T>()) {
@@ -79,7 +87,7 @@ impl<T: Element> Kernel<T> for Weave<'_, '_, T> {
                     }
                 }
                 for (turn, x) in (0..wide.min(width)).zip(lead[1]..) {
-                    let from = &from[start + x % wide * pitches[2]..][x / wide..columns];
+                    let from = &from[start + place(channel, here, x)..][..columns - x / wide];
                     let to = plane.slice_mut(s![row, turn..;wide]);
                     to.into_iter().zip(from).for_each(|(to, from)| *to = *from);
                 }

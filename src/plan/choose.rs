@@ -145,7 +145,7 @@ fn joined(config: &Conv2d) -> Joined {
         let of_offset = |&offset: &isize| (0..config.stride[axis]).map(|place| of_phase(place, offset)).collect();
         offsets[axis].iter().map(of_offset).collect()
     });
-    Joined { phases: config.stride, lead, offsets, positions }
+    Joined { phases: config.stride, lead, offsets, positions, order: Vec::new() }
 }
 
 /// Output channels, phases included, of a group of a convolution of all phases: if those of a channel are never in two panels.
@@ -167,9 +167,10 @@ fn merged(config: &Conv2d, shape: TileShape) -> Option<Merged> {
         return None;
     }
     let kernel_taps = config.kernel[0] * config.kernel[1];
-    let kinds: &[Lanes] = match joined.alike() && cut_alike(channels, kernel_taps) {
-        true => shape.kinds(),
-        false if total <= panel => &[Lanes::Pixels],
+    let (kinds, joined): (&[Lanes], _) = match joined.alike() && cut_alike(channels, kernel_taps) {
+        true => (shape.kinds(), joined),
+        // Tiles have only the taps that any of their rows has.
+        false if total <= panel => (&[Lanes::Pixels], joined.sorted(config.out_channels / config.groups)),
         _ => return None,
     };
     let [rows, columns] = joined.offsets.clone();

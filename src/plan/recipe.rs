@@ -34,6 +34,8 @@ pub(crate) struct Joined {
     pub(crate) offsets: [Vec<isize>; 2],
     /// For each of them, the position in the flipped kernel that it has in each phase, if any.
     pub(crate) positions: [Vec<Vec<Option<usize>>>; 2],
+    /// The row of the product that each phase of each channel has, if they are not one behind the other.
+    pub(crate) order: Vec<usize>,
 }
 
 impl Joined {
@@ -50,6 +52,34 @@ impl Joined {
     /// Whether each phase has all taps.
     pub(crate) fn alike(&self) -> bool {
         self.positions.iter().flatten().flatten().all(Option::is_some)
+    }
+
+    /// With rows of the product that have the same taps, or nearly so, behind each other: those with few of them first.
+    pub(crate) fn sorted(self, channels: usize) -> Joined {
+        let taps = |number: &usize| {
+            let phase = number % self.count();
+            let taps: Vec<bool> =
+                (0..self.kernel()[0] * self.kernel()[1]).map(|tap| self.position(tap, phase).is_some()).collect();
+            (taps.iter().filter(|&&is_there| is_there).count(), taps)
+        };
+        let mut numbers: Vec<usize> = (0..channels * self.count()).collect();
+        numbers.sort_by_cached_key(taps);
+        let mut order = vec![0; numbers.len()];
+        numbers.iter().enumerate().for_each(|(row, &number)| order[number] = row);
+        let order = if order.is_sorted() { Vec::new() } else { order };
+        Joined { order, ..self }
+    }
+
+    /// The row of the product of a phase of a channel.
+    pub(crate) fn row(&self, channel: usize, phase: usize) -> usize {
+        let number = channel * self.count() + phase;
+        self.order.get(number).copied().unwrap_or(number)
+    }
+
+    /// The channel and the phase of a row.
+    pub(crate) fn of_row(&self, row: usize) -> (usize, usize) {
+        let number = self.order.iter().position(|&at| at == row).unwrap_or(row);
+        (number / self.count(), number % self.count())
     }
 
     /// The phase, along an axis, that has a position in the flipped kernel, and which of the offsets it has there.

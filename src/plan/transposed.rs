@@ -8,6 +8,7 @@ use ndarray::ArrayView4;
 use crate::activation::Activation;
 use crate::algo::transposed::borders::Borders;
 use crate::algo::transposed::{AxisPhase, Joint, Phases, Transposed};
+use crate::algo::woven::Woven;
 use crate::algo::{Either, Schedule};
 use crate::algorithm::{Algorithm, Candidate};
 use crate::config::{Conv2d, PaddingMode};
@@ -82,12 +83,17 @@ impl<T: Element> TransposedPlan<T> {
             Recipe::Merged(Merged { product, kinds, joined }) => {
                 let (len, count) = (product.window.len(), joined.count());
                 let of_row = |group: usize, row: usize, tap: usize, block: usize| {
-                    let [high, wide] = joined.position(tap % len, row % count)?;
+                    let (row, phase) = joined.of_row(row);
+                    let [high, wide] = joined.position(tap % len, phase)?;
                     let (channel, position) = (tap / len, high * config.kernel[1] + wide);
                     let here = (channel * taps + position) / SUMMATION_BLOCK == block;
-                    here.then(|| at(group, channel, row / count, position))
+                    here.then(|| at(group, channel, row, position))
                 };
-                let bias = of_pixels(bias.as_deref(), count);
+                let bias = bias.as_deref().map(|bias| {
+                    let of_group =
+                        |bias: &[T]| (0..rows * count).map(|row| bias[joined.of_row(row).0]).collect::<Vec<_>>();
+                    bias.chunks_exact(rows).flat_map(of_group).collect()
+                });
                 let plan = Box::new(ProductPlan::from_product(product, isa, groups, bias, of_row));
                 Parts::Merged { plan, kinds, joined }
             }
@@ -226,7 +232,7 @@ impl<T: Element> TransposedPlan<T> {
                 let origin = joined.offsets.each_ref().map(|offsets| offsets[0]);
                 let stage = others.stage(reordering, self, &Activation::None, origin, PaddingMode::Zeros);
                 let Either::First(stage) = stage else { unreachable!("none but these are admitted") };
-                Phases::Woven(Joint::Winograd(stage), joined.lead)
+                Phases::Woven(Joint::Winograd(stage), woven(joined))
             }
             (_, Some(plan), None) => {
                 let mode = PaddingMode::Zeros;
@@ -245,7 +251,7 @@ impl<T: Element> TransposedPlan<T> {
             }
             (Parts::Merged { plan, joined, .. }, ..) => {
                 let stage = plan.stage_at([1, 1], [0, 0], PaddingMode::Zeros, &Activation::None, schedule.lanes);
-                Phases::Woven(Joint::Product(stage), joined.lead)
+                Phases::Woven(Joint::Product(stage), woven(joined))
             }
         };
         let bias = self.bias.as_deref();
@@ -270,7 +276,7 @@ impl<T: Element> TransposedPlan<T> {
                 let ((high, y), (wide, x)) = (joined.tap(0, position[0]), joined.tap(1, position[1]));
                 let (phase, [rows, columns]) = (high * joined.phases[1] + wide, joined.kernel());
                 let tap = (channel * rows + y) * columns + x;
-                return plan.weights.packed.weight(group, row * joined.count() + phase, tap);
+                return plan.weights.packed.weight(group, joined.row(row, phase), tap);
             }
             Parts::Phases(phases) => phases,
         };
@@ -301,6 +307,11 @@ impl<T: Element> WeightSource<T> for TransposedPlan<T> {
     fn bias(&self) -> Option<Vec<T>> {
         self.others.as_ref().and_then(|(joined, _)| of_pixels(self.bias.as_deref(), joined.count()))
     }
+}
+
+/// How outputs of all phases become those of the output.
+fn woven(Joined { phases, lead, order, .. }: &Joined) -> Woven<'_> {
+    Woven { phases: *phases, lead: *lead, order }
 }
 
 /// The bias of each channel, for so many outputs of a pixel.

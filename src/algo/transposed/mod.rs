@@ -70,7 +70,7 @@ impl<T: Element> Joint<'_, T> {
 
     fn run(
         &self,
-        woven: Woven,
+        woven: Woven<'_>,
         input: ArrayView3<'_, T>,
         region: &Region,
         output: ArrayViewMut3<'_, T>,
@@ -92,8 +92,8 @@ pub(crate) enum Phases<'a, T, S> {
     Each(Vec<([usize; 2], S)>),
     /// One for each, computed in working memory a row at a time and woven to rows of outputs.
     Rows(Vec<S>),
-    /// One for all. So many rows and columns of its first pixel's outputs lie before the output.
-    Woven(Joint<'a, T>, [usize; 2]),
+    /// One for all, whose outputs are woven so.
+    Woven(Joint<'a, T>, Woven<'a>),
     /// One for all outputs of an input of one pixel: its channels are those of each channel, one behind the other.
     One(ImplicitGemm<'a, T>),
 }
@@ -177,7 +177,7 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
                     let weave = Weave {
                         rows: woven,
                         size: [rows, columns],
-                        woven: Woven { phases: [1, wide], lead: [0, 0] },
+                        woven: Woven { phases: [1, wide], ..Woven::NOT },
                         pitches: [rows * columns, 0, each],
                         output: output.view_mut(),
                         every: [place, self.stride[0]],
@@ -185,7 +185,8 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
                     T::launch(self.isa, weave);
                 }
             }
-            Phases::Woven(stage, lead) => {
+            Phases::Woven(stage, woven) => {
+                let lead = woven.lead;
                 let (count, ahead) = (self.stride[0] * self.stride[1], [region.rows.start, region.columns.start]);
                 let along = |axis: usize, range: &Range<usize>| {
                     let stride = self.stride[axis];
@@ -199,7 +200,7 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
                     far: region.far,
                 };
                 let lead = [0, 1].map(|axis| (ahead[axis] + lead[axis]) % self.stride[axis]);
-                let woven = Woven { phases: self.stride, lead };
+                let woven = Woven { lead, ..*woven };
                 stage.run(woven, input, &region, output.view_mut(), scratch.reborrow());
             }
             Phases::One(stage) => {

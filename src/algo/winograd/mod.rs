@@ -108,7 +108,7 @@ pub(crate) struct Winograd<'a, T> {
     pub(crate) origin: [isize; 2],
     pub(crate) mode: PaddingMode,
     /// A pixel's outputs are its channels, one after the other.
-    pub(crate) woven: Woven,
+    pub(crate) woven: Woven<'a>,
 }
 
 /// How the working memory of a region is used, in elements.
