@@ -246,6 +246,27 @@ mod tests {
     }
 
     #[test]
+    fn phases_with_the_same_taps_are_neighbours() {
+        let isa = Isa::best();
+        if isa == Isa::SCALAR {
+            println!("skipped: this machine has no vectors");
+            return;
+        }
+        let joined = |config: Conv2d| match transposed(&config, TileShape::of::<f32>(isa)) {
+            Recipe::Merged(merged) => merged.joined,
+            recipe => unreachable!("{recipe:?}"),
+        };
+        let halves = joined(Conv2d::new(64, 3, 3).stride(2).padding(1));
+        let taps = |row: usize| (0..4).filter(|&tap| halves.position(tap, halves.of_row(row).1).is_some()).count();
+        assert_eq!(Vec::from_iter((0..12).map(taps)), [1, 1, 1, 2, 2, 2, 2, 2, 2, 4, 4, 4]);
+        for (channel, phase) in (0..3).flat_map(|channel| (0..4).map(move |phase| (channel, phase))) {
+            assert_eq!(halves.of_row(halves.row(channel, phase)), (channel, phase));
+        }
+        // As they are, where all have the same.
+        assert_eq!(joined(Conv2d::new(56, 1, 9).stride(3).padding(4)).order, []);
+    }
+
+    #[test]
     fn phases_of_one_channel_are_direct() {
         let Recipe::Phases(phases) = transposed(&Conv2d::depthwise(8, 3).padding(1), TileShape::of::<f32>(Isa::SCALAR))
         else {
