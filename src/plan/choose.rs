@@ -217,13 +217,18 @@ pub(crate) fn joined_convolution(config: &Conv2d, shape: TileShape) -> Option<(J
 mod tests {
     use super::*;
 
-    /// Output channels, phases included, of the one product, and its kinds of tiles; none for phase by phase.
-    fn merged_into(config: Conv2d, isa: Isa) -> Option<(usize, &'static [Lanes])> {
+    /// The one product, none for phase by phase.
+    fn product(config: Conv2d, isa: Isa) -> Option<Merged> {
         match transposed(&config, TileShape::of::<f32>(isa)) {
-            Recipe::Merged(merged) => Some((merged.product.panels.total, merged.kinds)),
+            Recipe::Merged(merged) => Some(merged),
             Recipe::Phases(_) => None,
             recipe => unreachable!("{recipe:?}"),
         }
+    }
+
+    /// Its output channels, phases included, and its kinds of tiles.
+    fn merged_into(config: Conv2d, isa: Isa) -> Option<(usize, &'static [Lanes])> {
+        product(config, isa).map(|merged| (merged.product.panels.total, merged.kinds))
     }
 
     #[test]
@@ -252,10 +257,7 @@ mod tests {
             println!("skipped: this machine has no vectors");
             return;
         }
-        let joined = |config: Conv2d| match transposed(&config, TileShape::of::<f32>(isa)) {
-            Recipe::Merged(merged) => merged.joined,
-            recipe => unreachable!("{recipe:?}"),
-        };
+        let joined = |config: Conv2d| product(config, isa).expect("few channels").joined;
         let halves = joined(Conv2d::new(64, 3, 3).stride(2).padding(1));
         let taps = |row: usize| (0..4).filter(|&tap| halves.position(tap, halves.of_row(row).1).is_some()).count();
         assert_eq!(Vec::from_iter((0..12).map(taps)), [1, 1, 1, 2, 2, 2, 2, 2, 2, 4, 4, 4]);

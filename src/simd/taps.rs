@@ -567,23 +567,25 @@ mod tests {
         pixels(&[(4, [2, 3])], 40);
     }
 
+    /// A tap that leaves out the first of two pixels, in a list of runs whose pixels are a step apart, and the runs.
+    fn without_the_first(step: u32) -> (TapLists, Runs) {
+        let mut lists = TapLists::default();
+        lists.extend([Tap::new(0, 0, Clip::new([1, 0]))].into_iter());
+        lists.end(step);
+        (lists, Runs { count: 1, len: 2, pitch: 0, step: 1 })
+    }
+
     #[test]
     #[should_panic(expected = "beyond their operands")]
     fn pixels_that_are_left_out_must_be_as_far_apart_as_listed() {
-        let mut lists = TapLists::default();
-        lists.extend([Tap::new(0, 0, Clip::new([1, 0]))].into_iter());
-        lists.end(2);
-        let shape = Runs { count: 1, len: 2, pitch: 0, step: 1 };
+        let (lists, shape) = without_the_first(2);
         lists.runs(0, (&[7, 8, 9], 1), shape, (&[0], 1, 1));
     }
 
     #[test]
     #[should_panic(expected = "no such pixel")]
     fn pixels_that_are_left_out_are_not_read() {
-        let mut lists = TapLists::default();
-        lists.extend([Tap::new(0, 0, Clip::new([1, 0]))].into_iter());
-        lists.end(1);
-        let shape = Runs { count: 1, len: 2, pitch: 0, step: 1 };
+        let (lists, shape) = without_the_first(1);
         lists.runs(0, (&[7], 1), shape, (&[0], 1, 1)).next().expect("a tap").pixel(0, 0);
     }
 
