@@ -14,6 +14,12 @@ pub(crate) struct Padded {
     pub(crate) behind: usize,
 }
 
+impl Padded {
+    fn total(&self) -> usize {
+        self.before + self.len + self.behind
+    }
+}
+
 /// Parts of some planes that become planes of another pitch, with zeros around each.
 ///
 /// Rows are written in order, and what is written past the end of a row is overwritten by the next one; behind each plane is
@@ -34,37 +40,55 @@ pub(crate) struct CopyPlanes<'a, T> {
 impl<T: Arithmetic> CopyPlanes<'_, T> {
     #[inline(always)]
     pub(crate) fn run<S: Simd<T>>(mut self, simd: S) {
-        let Padded { before, len, behind } = self.columns;
-        match ((before + len + behind).div_ceil(S::LANES), self.from_pitch[2]) {
+        match (self.columns.total().div_ceil(S::LANES), self.from_pitch[2]) {
             (1, 1) => self.run_planes::<S, 1, 1>(simd),
             (2, 1) => self.run_planes::<S, 2, 1>(simd),
             (3, 1) => self.run_planes::<S, 3, 1>(simd),
             (4, 1) => self.run_planes::<S, 4, 1>(simd),
             (1, 2) => self.run_planes::<S, 1, 2>(simd),
             (2, 2) => self.run_planes::<S, 2, 2>(simd),
-            _ => self.run_planes::<S, 0, 1>(simd),
+            (_, 1) => self.run_planes::<S, 0, 1>(simd),
+            (_, 2) => self.run_planes::<S, 0, 2>(simd),
+            _ => self.run_planes::<S, 0, 0>(simd),
         }
     }
 
-    /// Planes with rows of `V` vectors, zeros included; of any length if that is 0.
+    /// Planes with rows of `V` vectors, zeros included, or of any number if that is 0, from every first or every second element, or from any if `STEP` is 0.
     #[inline(always)]
     fn run_planes<S: Simd<T>, const V: usize, const STEP: usize>(&mut self, simd: S) {
-        let Padded { before, len, .. } = self.columns;
+        let (rows, vectors) = (self.rows, self.columns.total().div_ceil(S::LANES));
         let mut masks = [simd.mask(0); V];
         unroll!(VECTOR < V, at most 4, {
-            let first = |end: usize| first_bits(end.saturating_sub(VECTOR * S::LANES).min(S::LANES));
-            masks[VECTOR] = simd.mask(first(before + len) & !first(before));
+            masks[VECTOR] = self.mask(simd, VECTOR);
         });
-        let rows = self.rows;
+        // Of more vectors the first has all zeros before the elements, and the last two those behind.
+        let Padded { before, len, .. } = self.columns;
+        let long = STEP > 0 && vectors > 2 && before <= S::LANES && before + len >= (vectors - 2) * S::LANES;
+        let ends = [0, vectors.saturating_sub(2), vectors.saturating_sub(1)];
+        let ends = if long { ends } else { [0; 3] };
+        let ends = [self.mask(simd, ends[0]), self.mask(simd, ends[1]), self.mask(simd, ends[2])];
         for plane in 0..self.planes {
             self.fill(simd, plane, 0, rows.before);
             for row in 0..rows.len {
-                if V == 0 || !self.run_vectors::<S, V, STEP>(simd, plane, row, masks) {
+                let done = if V > 0 {
+                    self.run_vectors::<S, V, STEP>(simd, plane, row, masks)
+                } else {
+                    long && self.run_long::<S, STEP>(simd, plane, row, vectors, ends)
+                };
+                if !done {
                     self.run_row(simd, plane, row);
                 }
             }
             self.fill(simd, plane, rows.before + rows.len, rows.behind);
         }
+    }
+
+    /// Which lanes of a vector of each row are elements.
+    #[inline(always)]
+    fn mask<S: Simd<T>>(&self, simd: S, vector: usize) -> S::Mask {
+        let Padded { before, len, .. } = self.columns;
+        let [before, end] = [before, before + len].map(|end| end.saturating_sub(vector * S::LANES).min(S::LANES));
+        simd.mask(first_bits(end) & !first_bits(before))
     }
 
     /// A row of `V` vectors, if there is room to read and write whole ones: what lies around it is read too, and masked.
@@ -76,17 +100,52 @@ impl<T: Arithmetic> CopyPlanes<'_, T> {
         row: usize,
         masks: [S::Mask; V],
     ) -> bool {
-        let (from, to) = self.places(plane, row);
-        let Some(from) = from.checked_sub(self.columns.before * STEP) else { return false };
-        let from = self.from.get(from..from + V * S::LANES * STEP);
-        let to = self.to.get_mut(to..to + V * S::LANES);
-        let (Some(from), Some(to)) = (from, to) else { return false };
+        let Some((from, to)) = self.vectors::<S, STEP>(plane, row, V) else { return false };
         unroll!(VECTOR < V, at most 4, {
-            let from = &from[VECTOR * S::LANES * STEP..];
-            let vector = if STEP == 1 { simd.load(from) } else { simd.load_even(from) };
+            let vector = load_step::<T, S, STEP>(simd, &from[VECTOR * S::LANES * STEP..]);
             simd.store(simd.keep(vector, masks[VECTOR]), &mut to[VECTOR * S::LANES..]);
         });
         true
+    }
+
+    /// The same of more, of which the first and the last two are masked.
+    #[inline(always)]
+    fn run_long<S: Simd<T>, const STEP: usize>(
+        &mut self,
+        simd: S,
+        plane: usize,
+        row: usize,
+        vectors: usize,
+        masks: [S::Mask; 3],
+    ) -> bool {
+        let Some((from, to)) = self.vectors::<S, STEP>(plane, row, vectors) else { return false };
+        let last = (vectors - 2) * S::LANES;
+        simd.store(simd.keep(load_step::<T, S, STEP>(simd, from), masks[0]), to);
+        // No iterators: those of chunks, zipped, are not inlined.
+        let mut place = S::LANES;
+        while place < last {
+            simd.store(load_step::<T, S, STEP>(simd, &from[place * STEP..]), &mut to[place..]);
+            place += S::LANES;
+        }
+        unroll!(LAST < 2, at most 2, {
+            let place = last + LAST * S::LANES;
+            let vector = load_step::<T, S, STEP>(simd, &from[place * STEP..]);
+            simd.store(simd.keep(vector, masks[1 + LAST]), &mut to[place..]);
+        });
+        true
+    }
+
+    /// What so many vectors of a row are read from and written to, zeros included.
+    #[inline(always)]
+    fn vectors<S: Simd<T>, const STEP: usize>(
+        &mut self,
+        plane: usize,
+        row: usize,
+        vectors: usize,
+    ) -> Option<(&[T], &mut [T])> {
+        let (from, to) = self.places(plane, row);
+        let from = from.checked_sub(self.columns.before * STEP)?;
+        Some((self.from.get(from..from + vectors * S::LANES * STEP)?, self.to.get_mut(to..to + vectors * S::LANES)?))
     }
 
     /// Where a row begins.
@@ -113,10 +172,23 @@ impl<T: Arithmetic> CopyPlanes<'_, T> {
         match self.from_pitch[2] {
             1 => copy_run(simd, from, to, len),
             2 => copy_even_run(simd, from, to, len),
-            step => to[..len].iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from),
+            step => {
+                // A loop that steps by itself would begin with a division.
+                let mut place = 0;
+                for to in &mut to[..len] {
+                    *to = from[place];
+                    place += step;
+                }
+            }
         }
         fill_run(simd, &mut to[len..], behind);
     }
+}
+
+/// A vector of neighbours, or of every second element.
+#[inline(always)]
+fn load_step<T: Copy, S: Simd<T>, const STEP: usize>(simd: S, from: &[T]) -> S::Vector {
+    if STEP == 1 { simd.load(from) } else { simd.load_even(from) }
 }
 
 /// Copies `from[..len]` to `to[..len]`, and what follows up to a whole vector where both have it.
