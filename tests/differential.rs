@@ -658,6 +658,13 @@ fn few_channels_with_any_kernel() {
                 check_depthwise::<f32>(&config, [1, 9, 350]);
                 check_depthwise::<f64>(&config.dilation([2, 1]), [1, 43, 60]);
             }
+            // Rows of output that see the same pixels: not neighbours, not with taps of neighbouring rows, neither, or none.
+            for (stride, dilation) in [([2, 1], [1, 1]), ([1, 1], [3, 2]), ([2, 2], [2, 1]), ([3, 2], [2, 1])] {
+                check_depthwise::<f32>(
+                    &config.padding([kh, 1, kh / 2, kw]).stride(stride).dilation(dilation),
+                    [1, 55, 61],
+                );
+            }
         }
         for mode in MODES {
             check_depthwise::<f64>(&Conv2d::depthwise(4, kernel).padding([kh / 2, 3]).padding_mode(mode), [1, 34, 333]);

@@ -6,6 +6,7 @@ pub(crate) mod copy;
 pub(crate) mod few_pixels;
 pub(crate) mod gather;
 pub(crate) mod image_tile;
+mod pairs;
 pub(crate) mod pixel_tile;
 pub(crate) mod plain_tile;
 pub(crate) mod planes;

@@ -10,19 +10,21 @@
 //!
 //! A multiply-add needs a vector of pixels, and most begin within a cache line and end in the next one: with vectors of a line each, loading takes twice as
 //! long as the multiply-add. So under kernels with as many rows of taps as a tile has rows, a row of pixels is loaded once for all rows of output that see it.
+//! Where registers are few it is two rows of more vectors ([`pairs`](super::pairs)).
 //! Under others the pixels under neighbours of a row of taps are shifts of those under the first one, in half of the vectors.
 
 use core::ops::Range;
 
 use super::copy::store_run;
+use super::pairs::{Pair, are_best};
 use super::tile::{FEW_TAPS, ask_for, limit};
+use crate::simd::places::Places;
 use crate::simd::{Arithmetic, Kernel, Simd, unroll};
 
 /// Rows of a tile, and vectors of a tile of one row.
 const ROWS: usize = 4;
 const LONG: usize = 8;
-/// Taps of a row from which on rows of output share pixels where that is not worth it for fewer loads across cache lines. Measured with
-/// `cargo bench --bench layers`: with AVX2 1.05 to 1.2 times as fast from 7 on, 0.82 to 0.95 with 3 to 6.
+/// Taps of a row from which on rows of output share pixels where that is not worth it for fewer loads across cache lines.
 const WORTH_SHARING: usize = 7;
 /// Columns from which on the rows below are asked for ahead of time.
 const FAR: usize = 64;
@@ -32,7 +34,7 @@ pub(crate) struct Plane<'a, 'o, T> {
     /// From the first pixel under the first tap on.
     pub(crate) pixels: &'a [T],
     /// Where the first pixel under each tap lies, in the order of the sum.
-    pub(crate) offsets: &'a [u32],
+    pub(crate) places: Places<'a>,
     pub(crate) order: Order,
     /// The taps of each block.
     pub(crate) blocks: &'a [Range<usize>],
@@ -78,14 +80,32 @@ pub(crate) struct Order {
     down: usize,
     /// Whether all are one row.
     is_row: bool,
+    per_channel: usize,
+    pair: Pair,
 }
 
 impl Order {
-    /// That of taps whose first pixels lie there, where rows are `pitch` apart.
-    pub(crate) fn new(offsets: &[u32], pitch: usize) -> Self {
-        let across = run_len(offsets.iter(), 1);
-        let down = run_len(offsets.iter().step_by(across), pitch);
-        Order { across, down, is_row: across == offsets.len() }
+    /// That of the taps of a kernel of so many rows and columns, for each channel, whose first pixels lie there, where rows are `pitch` apart.
+    pub(crate) fn new(places: &[u32], kernel: [usize; 2], pitch: usize) -> Self {
+        let across = run_len(places.iter(), 1);
+        let down = run_len(places.iter().step_by(across), pitch);
+        let (is_row, per_channel) = (across == places.len(), kernel[0] * kernel[1]);
+        Order { across, down, is_row, per_channel, pair: Pair::new(places, kernel, pitch) }
+    }
+
+    /// The taps of a channel.
+    pub(super) fn per_channel(self) -> usize {
+        self.per_channel
+    }
+
+    /// Whether all taps are one row.
+    pub(super) fn is_row(self) -> bool {
+        self.is_row
+    }
+
+    /// Rows of output that share pixels.
+    pub(super) fn pair(self) -> Pair {
+        self.pair
     }
 }
 
@@ -99,16 +119,26 @@ fn run_len<'p>(places: impl ExactSizeIterator<Item = &'p u32> + Clone, distance:
     if alike { len } else { 1 }
 }
 
+/// Whether tiles of four rows may share pixels.
+const fn shares<T: Copy, S: Simd<T>>() -> bool {
+    S::CHANNEL_TILES && !are_best::<T, S>()
+}
+
 impl<T: Arithmetic> Kernel<T> for Plane<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(mut self, simd: S) {
-        let (rows, last_tap) = (self.size[0], self.offsets.iter().copied().max().unwrap_or(0) as usize);
-        let Order { across, down, is_row } = self.order;
-        let reading = if down >= ROWS && across >= if S::SHIFTS { 2 } else { WORTH_SHARING } {
+        if const { are_best::<T, S>() } && self.has_pairs(S::LANES) {
+            return self.run_pairs(simd);
+        }
+        let (rows, last_tap) = (self.size[0], self.places.most());
+        let Order { across, down, is_row, .. } = self.order;
+        let reading = if down < ROWS || const { are_best::<T, S>() } {
+            WHOLE
+        } else if across >= if S::SHIFTS { 2 } else { WORTH_SHARING } {
             SHARED
-        } else if down >= ROWS && across == 1 {
+        } else if across == 1 {
             OF_COLUMN
         } else {
             WHOLE
@@ -136,23 +166,16 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
             let left = (self.size[1] - column).div_ceil(S::LANES);
             macro_rules! tile {
                 ($vectors:expr) => {{
-                    if R > 1 && self.size[1] >= FAR {
-                        // What the tile below will see and this one does not, and if caches do not hold it, what that one will write.
-                        let below = row + R;
-                        let seen = below * self.pitch + column + last_tap;
-                        ask_for(simd, self.pixels, seen, self.pitch, [R, $vectors]);
-                        if self.far && self.offsets.len() <= FEW_TAPS {
-                            let written = below * self.output_pitch + column;
-                            ask_for(simd, &*self.output, written, self.output_pitch, [R, $vectors]);
-                        }
+                    if R > 1 {
+                        self.ask_below(simd, row + R, column, [R, $vectors]);
                     }
                     // Whether there is a whole vector behind every tap.
                     let end = (row + R - 1) * self.pitch + column + last_tap + $vectors * S::LANES;
                     if end > self.pixels.len() {
                         self.run_tile::<S, R, $vectors, PARTLY>(simd, row, column);
-                    } else if const { R > 1 && $vectors > 1 && S::CHANNEL_TILES } && reading == SHARED {
+                    } else if const { R > 1 && $vectors > 1 && shares::<T, S>() } && reading == SHARED {
                         self.run_tile::<S, R, $vectors, SHARED>(simd, row, column);
-                    } else if const { R > 1 && S::CHANNEL_TILES } && reading == OF_COLUMN {
+                    } else if const { R > 1 && shares::<T, S>() } && reading == OF_COLUMN {
                         self.run_tile::<S, R, $vectors, OF_COLUMN>(simd, row, column);
                     } else if const { S::SHIFTS && R * $vectors > 2 } && self.order.across > 2 {
                         self.run_tile::<S, R, $vectors, SHIFTED>(simd, row, column);
@@ -170,6 +193,33 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
                 _ => tile!(1),
             };
             column += vectors * S::LANES;
+        }
+    }
+
+    /// Asks for what a tile whose rows begin there will see and the one above it does not, and if caches do not hold it, for what it will write.
+    #[inline(always)]
+    pub(super) fn ask_below<S: Simd<T>>(&self, simd: S, row: usize, column: usize, tile: [usize; 2]) {
+        if self.size[1] >= FAR {
+            ask_for(simd, self.pixels, row * self.pitch + column + self.places.most(), self.pitch, tile);
+            if self.far && self.places.as_slice().len() <= FEW_TAPS {
+                ask_for(simd, &*self.output, row * self.output_pitch + column, self.output_pitch, tile);
+            }
+        }
+    }
+
+    /// Computes some vectors of some rows from what there is of their pixels.
+    #[inline(always)]
+    pub(super) fn run_partly<S: Simd<T>, const R: usize>(
+        &mut self,
+        simd: S,
+        rows: [usize; R],
+        column: usize,
+        vectors: usize,
+    ) {
+        for row in rows {
+            for column in (column..self.size[1]).step_by(S::LANES).take(vectors) {
+                self.run_tile::<S, 1, 1, PARTLY>(simd, row, column);
+            }
         }
     }
 
@@ -191,7 +241,7 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
         let mut place = [0, 0];
         for block in self.blocks {
             let mut part = [[simd.splat(T::ZERO); V]; R];
-            let (mut offsets, mut weights) = (&self.offsets[block.clone()], &self.weights[block.clone()]);
+            let (mut offsets, mut weights) = (&self.places.as_slice()[block.clone()], &self.weights[block.clone()]);
             match READING {
                 SHIFTED => {
                     let mut left = across - block.start % across;

@@ -12,6 +12,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+pub(crate) mod places;
 pub(crate) mod rows;
 mod scalar;
 pub(crate) mod taps;

@@ -18,10 +18,12 @@ use crate::gemm::{Layouts, Source};
 use crate::kernels::image_tile::ImagePlanes;
 use crate::kernels::planes::{Order, Plane};
 use crate::scratch::Scratch;
+use crate::simd::places::Places;
 use crate::simd::{Isa, Kernel, Simd};
 
-/// Bytes of packed channels that are worked on at a time, where one is not more: half of a first-level cache of 32 KiB.
-const PACKED_BYTES: usize = 16 << 10;
+/// Bytes of packed channels that are worked on at a time, where one is not more: a part of a second-level cache. Measured with `cargo bench --bench layers`, 64
+/// channels of 56x56 with AVX2: with a stride 1.05 to 1.2 times as fast as half of a first-level cache, since strips are looked for less often; else as fast.
+const PACKED_BYTES: usize = 128 << 10;
 
 /// Bytes of a channel up to which all its channels of output read a copy, padding included and with a margin of some elements, so that not each of them makes
 /// copies of what lies at an end of the memory. Measured with `cargo bench --bench layers`, 1 to 32 channels with AVX2: 3 times as fast at 28x28, 1.25 times at 100x100, 0.8
@@ -34,10 +36,13 @@ const ACTIVATED_BYTES: usize = 32 << 10;
 
 /// Columns from which on what sees no padding is read where it lies and only what is around it is copied; with one column of taps, of which copies serve
 /// more rows, this many times as many. Measured with `cargo bench --bench layers` on images in and beyond the caches: 1.0 to 1.3, and 1.1 to 1.9 times as
-/// fast; half as fast with 56 columns. As wide images with 7x7 taps are left to the kernel for any where registers do not hold the sums of two vectors: with AVX2
-/// 1.15 to 1.2 times as fast.
+/// fast; half as fast with 56 columns.
 const FRAMED: usize = 320;
 const OF_COLUMN: usize = 4;
+
+/// Columns from which on images with 7x7 taps are left to the kernel for any, where registers do not hold the sums of two vectors of seven rows. Measured with
+/// `cargo bench --bench layers`, AVX2: 1.04 times as fast with 112 columns, 1.2 to 1.3 from 240 on, 0.9 with 56.
+const LARGE: usize = 96;
 
 /// Columns from which on rows of taps of known size, and columns of 7 taps, are left to the kernel for any too: it works on one row after the other, or loads
 /// pixels once for four of them. Measured with `cargo bench --bench layers`: 1.0 to 1.2 times as fast with 512 columns, 1.1 to 1.5 with more.
@@ -128,7 +133,7 @@ enum Way<'s, T> {
 struct Part<'s, 'i, T> {
     source: WindowSource<'i, T>,
     /// Where the first pixel under each tap of a group lies.
-    offsets: &'s [u32],
+    places: Places<'s>,
     order: Order,
     /// The rows and columns of the region before it, and its own.
     place: [usize; 2],
@@ -140,13 +145,15 @@ impl<'s, 'i, T: Element> Part<'s, 'i, T> {
     fn new(
         source: WindowSource<'i, T>,
         [part, whole]: [&Region; 2],
+        kernel: [usize; 2],
         channels: usize,
         layouts: &'s mut Layouts,
     ) -> Self {
         let offsets = layouts.offsets_of(&source, channels);
-        let order = Order::new(offsets, source.pitch());
+        let order = Order::new(offsets, kernel, source.pitch());
+        let places = Places::new(offsets);
         let place = [part.rows.start - whole.rows.start, part.columns.start - whole.columns.start];
-        Part { source, offsets, order, place, size: [part.rows.len(), part.columns.len()] }
+        Part { source, places, order, place, size: [part.rows.len(), part.columns.len()] }
     }
 }
 
@@ -159,7 +166,9 @@ impl<T: Element> Depthwise<'_, T> {
         let parts = if source.in_place(0).is_some() { None } else { self.frame(image, region, &source) };
         match parts {
             Some(parts) => Way::Framed { parts, layouts },
-            None => Way::Whole(Part::new(source, [region; 2], self.weights.group[0], layouts)),
+            None => {
+                Way::Whole(Part::new(source, [region; 2], self.weights.window.kernel(), self.weights.group[0], layouts))
+            }
         }
     }
 
@@ -182,7 +191,7 @@ impl<T: Element> Depthwise<'_, T> {
         let Weights { window, group, isa, skip_zeros, .. } = self.weights;
         let shape = TileShape::of::<T>(*isa);
         let long = columns >= LONG_ROW && (window.rows.len() == 1 || window.kernel() == [7, 1]);
-        let large = columns >= FRAMED && window.kernel() == [7, 7] && !shape.many_registers();
+        let large = columns >= LARGE && window.kernel() == [7, 7] && !shape.many_registers();
         let known = is_known(window.kernel(), self.sampling.step) && !long && !large;
         let dense = [window.row_step(), window.column_step()] == [1, 1];
         if known && dense && group[0] == 1 && shape.channel_tiles { source.bare(*skip_zeros) } else { None }
@@ -249,7 +258,7 @@ impl<T: Element> Job<'_, '_, T> {
             Way::Framed { parts, layouts } => {
                 for part in parts.iter().filter(|part| part.extent().pixels() > 0) {
                     let source = stage.source(image, part);
-                    run(&Part::new(source, [part, region], weights.group[0], layouts), true);
+                    run(&Part::new(source, [part, region], weights.window.kernel(), weights.group[0], layouts), true);
                 }
             }
         }
@@ -370,7 +379,7 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, T> {
     fn run<S: Simd<T>>(self, simd: S) {
         let Planes { stage, part, packed, packs, first, channels, output, size: [rows, columns], far } = self;
         let weights = stage.weights;
-        let Part { ref source, offsets, order, place, size } = *part;
+        let Part { ref source, places, order, place, size } = *part;
         let [ins, outs] = weights.group;
         let window = &weights.window;
         let groups = channels.start / outs..channels.end.div_ceil(outs);
@@ -388,7 +397,7 @@ impl<T: Element> Kernel<T> for Planes<'_, '_, T> {
             let per_channel = ins * window.len();
             simd.call(Plane {
                 pixels: &memory[(channel / outs - groups.start) * ins * source.distance()..],
-                offsets,
+                places,
                 order,
                 blocks: window.blocks(),
                 weights: &weights.taps[channel * per_channel..][..per_channel],
