@@ -17,6 +17,13 @@ fn depthwise_layers_and_filters_are_direct() {
     assert_eq!(choice::<f32>(Conv2d::depthwise(384, 7).padding(3), [14, 14]), Algorithm::Direct);
     assert_eq!(choice::<u8>(Conv2d::new(1, 1, 5).padding(2), [1080, 1920]), Algorithm::Direct);
     assert_eq!(choice::<f64>(Conv2d::new(3, 1, 1), [480, 640]), Algorithm::Direct);
+    // A few channels of each, where registers are few.
+    let several = Conv2d::new(16, 64, 3).groups(16).padding(1);
+    let strided = Conv2d::new(16, 96, 5).groups(16).stride(2).padding(2);
+    for config in [several.dilation(2).padding(2), several.stride(2), strided] {
+        let direct = choice::<f32>(config, [28, 28]) == Algorithm::Direct;
+        assert_eq!(direct, Isa::best().name() == "avx2", "{config:?}");
+    }
 }
 
 #[test]

@@ -71,19 +71,23 @@ fn direct_is_faster([ins, outs]: [usize; 2], groups: usize) -> bool {
 
 /// Where few taps are summed, products wait for what they write, and more so with few registers. Measured with `cargo bench --bench planner`, AVX2. Of one channel, to 3 to
 /// 128: 1.2 to 2 times as fast with 3x3 taps, 1.1 to 1.3 with 5x5, 0.75 to 0.97 with 7x7, and so with a step of 2 in large images. Groups of up to four channels with 1x1
-/// taps: 1.1 to 1.9 times, of two with up to nine: 1.0 to 2.2 times. Not measured with more registers.
+/// taps: 1.1 to 1.9 times, of two with up to nine: 1.0 to 2.2 times. Of one channel, to three or four, with up to 25 taps: 1.0 to 2.2 times (0.9 at worst), and to six with
+/// 3x3 or 5x5 taps and a step of 2: 1.1 to 4 times. Not measured with more registers.
 fn sums_few_taps(config: &Conv2d, shape: TileShape) -> bool {
     if !shape.channel_tiles || shape.many_registers() {
         return false;
     }
     let (taps, ins) = (config.kernel[0] * config.kernel[1], config.in_channels / config.groups);
+    let outs = config.out_channels / config.groups;
+    let strided = config.stride == [2, 2] && depthwise::is_known(config.kernel, config.stride);
+    let of_one_each = ins == 1 && taps <= 25 && (outs <= 4 || outs <= 6 && strided);
     let of_one = ins == 1
         && taps <= 25
         && config.padding_mode == PaddingMode::Zeros
         && [config.stride, config.dilation] == [[1, 1]; 2]
         && depthwise::is_known(config.kernel, config.stride);
-    let most = ins.max(config.out_channels / config.groups);
-    of_one || (config.groups > 1 && (most <= 4 && taps == 1 || most <= 2 && taps <= 9))
+    let most = ins.max(outs);
+    of_one || (config.groups > 1 && (of_one_each || most <= 4 && taps == 1 || most <= 2 && taps <= 9))
 }
 
 /// For a convolution of pixels from anywhere.
