@@ -122,19 +122,18 @@ impl<'a, T: Arithmetic> Plane<'a, '_, T> {
                     if behind <= self.pixels.len() {
                         self.run_tile_of_pair::<S, $vectors>(simd, [row, column], pair, whole);
                     } else {
-                        self.run_partly(simd, [row, row + pair.spread], column, $vectors);
+                        let rows = (row..row + pair.spread + 1).step_by(pair.spread);
+                        self.run_partly(simd, rows, [column, $vectors]);
                     }
                     $vectors
                 }};
             }
             // Twelve sums at most, a tap of each row and pixels. What is left of a row becomes two tiles of the same width rather than a wide and a narrow one.
             let vectors = match if (7..12).contains(&left) { left.div_ceil(2) } else { left } {
-                6.. => tile!(6),
-                5 => tile!(5),
+                5.. => tile!(6),
                 4 => tile!(4),
                 3 => tile!(3),
-                2 => tile!(2),
-                _ => tile!(1),
+                _ => tile!(2),
             };
             column += vectors * S::LANES;
         }
@@ -184,7 +183,9 @@ impl<'a, T: Arithmetic> Plane<'a, '_, T> {
                 });
             } else {
                 unroll!(VECTOR < V, at most 6, {
-                    store_run(simd, sums[ROW][VECTOR], &mut to[VECTOR * S::LANES..]);
+                    if let Some(to) = to.get_mut(VECTOR * S::LANES..) {
+                        store_run(simd, sums[ROW][VECTOR], to);
+                    }
                 });
             }
         });

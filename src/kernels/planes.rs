@@ -13,6 +13,7 @@
 //! Where registers are few it is two rows of more vectors ([`pairs`](super::pairs)).
 //! Under others the pixels under neighbours of a row of taps are shifts of those under the first one, in half of the vectors.
 
+use core::iter::StepBy;
 use core::ops::Range;
 
 use super::copy::store_run;
@@ -172,7 +173,7 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
                     // Whether there is a whole vector behind every tap.
                     let end = (row + R - 1) * self.pitch + column + last_tap + $vectors * S::LANES;
                     if end > self.pixels.len() {
-                        self.run_tile::<S, R, $vectors, PARTLY>(simd, row, column);
+                        self.run_partly(simd, (row..row + R).step_by(1), [column, $vectors]);
                     } else if const { R > 1 && $vectors > 1 && shares::<T, S>() } && reading == SHARED {
                         self.run_tile::<S, R, $vectors, SHARED>(simd, row, column);
                     } else if const { R > 1 && shares::<T, S>() } && reading == OF_COLUMN {
@@ -207,14 +208,13 @@ impl<T: Arithmetic> Plane<'_, '_, T> {
         }
     }
 
-    /// Computes some vectors of some rows from what there is of their pixels.
+    /// Computes some vectors of some rows, of whose pixels not all are there, one by one.
     #[inline(always)]
-    pub(super) fn run_partly<S: Simd<T>, const R: usize>(
+    pub(super) fn run_partly<S: Simd<T>>(
         &mut self,
         simd: S,
-        rows: [usize; R],
-        column: usize,
-        vectors: usize,
+        rows: StepBy<Range<usize>>,
+        [column, vectors]: [usize; 2],
     ) {
         for row in rows {
             for column in (column..self.size[1]).step_by(S::LANES).take(vectors) {
