@@ -17,7 +17,7 @@ use crate::simd::places::{Places, Runs};
 use crate::simd::{Arithmetic, Simd, unroll};
 
 /// Taps and vectors of a row from which on two rows of more vectors are better than four of fewer. Measured with `cargo bench --bench layers`, AVX2, with images of
-/// 56 and of 1920 columns: 0.9 times as fast with 2x2 taps, 1.0 to 1.1 with 3x3 taps, 1.15 to 1.3 from 6x6 on.
+/// 56 and of 1920 columns: 0.9 times as fast with 2x2 taps, 1.1 with 3x3 taps, 1.15 to 1.3 from 6x6 on.
 const WORTH_PAIRING: usize = 6;
 const WIDE: usize = 3;
 /// Rows of taps, and of output, up to which it is looked for rows that share pixels.
