@@ -64,9 +64,8 @@ impl<T: Arithmetic> CopyPlanes<'_, T> {
         // Of more vectors the first has all zeros before the elements, and the last two those behind.
         let Padded { before, len, .. } = self.columns;
         let long = STEP > 0 && vectors > 2 && before <= S::LANES && before + len >= (vectors - 2) * S::LANES;
-        let ends = [0, vectors.saturating_sub(2), vectors.saturating_sub(1)];
-        let ends = if long { ends } else { [0; 3] };
-        let ends = [self.mask(simd, ends[0]), self.mask(simd, ends[1]), self.mask(simd, ends[2])];
+        let [last_but_one, last] = [vectors.saturating_sub(2), vectors.saturating_sub(1)];
+        let ends = [self.mask(simd, 0), self.mask(simd, last_but_one), self.mask(simd, last)];
         for plane in 0..self.planes {
             self.fill(simd, plane, 0, rows.before);
             for row in 0..rows.len {

@@ -79,15 +79,12 @@ fn sums_few_taps(config: &Conv2d, shape: TileShape) -> bool {
     }
     let (taps, ins) = (config.kernel[0] * config.kernel[1], config.in_channels / config.groups);
     let outs = config.out_channels / config.groups;
-    let strided = config.stride == [2, 2] && depthwise::is_known(config.kernel, config.stride);
-    let of_one_each = ins == 1 && taps <= 25 && (outs <= 4 || outs <= 6 && strided);
-    let of_one = ins == 1
-        && taps <= 25
-        && config.padding_mode == PaddingMode::Zeros
-        && [config.stride, config.dilation] == [[1, 1]; 2]
-        && depthwise::is_known(config.kernel, config.stride);
+    let (known, grouped) = (depthwise::is_known(config.kernel, config.stride), config.groups > 1);
+    let dense = config.padding_mode == PaddingMode::Zeros && [config.stride, config.dilation] == [[1, 1]; 2];
+    let few_of_each = grouped && (outs <= 4 || outs <= 6 && known && config.stride == [2, 2]);
+    let of_one = ins == 1 && taps <= 25 && (known && dense || few_of_each);
     let most = ins.max(outs);
-    of_one || (config.groups > 1 && (of_one_each || most <= 4 && taps == 1 || most <= 2 && taps <= 9))
+    of_one || grouped && (most <= 4 && taps == 1 || most <= 2 && taps <= 9)
 }
 
 /// For a convolution of pixels from anywhere.

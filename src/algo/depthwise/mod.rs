@@ -141,16 +141,15 @@ struct Part<'s, 'i, T> {
 }
 
 impl<'s, 'i, T: Element> Part<'s, 'i, T> {
-    /// Of a region with its first pixel there, where so many channels are summed over.
+    /// Of a region with its first pixel there.
     fn new(
         source: WindowSource<'i, T>,
         [part, whole]: [&Region; 2],
-        kernel: [usize; 2],
-        channels: usize,
+        weights: &Weights<T>,
         layouts: &'s mut Layouts,
     ) -> Self {
-        let offsets = layouts.offsets_of(&source, channels);
-        let order = Order::new(offsets, kernel, source.pitch());
+        let offsets = layouts.offsets_of(&source, weights.group[0]);
+        let order = Order::new(offsets, weights.window.kernel(), source.pitch());
         let places = Places::new(offsets);
         let place = [part.rows.start - whole.rows.start, part.columns.start - whole.columns.start];
         Part { source, places, order, place, size: [part.rows.len(), part.columns.len()] }
@@ -166,9 +165,7 @@ impl<T: Element> Depthwise<'_, T> {
         let parts = if source.in_place(0).is_some() { None } else { self.frame(image, region, &source) };
         match parts {
             Some(parts) => Way::Framed { parts, layouts },
-            None => {
-                Way::Whole(Part::new(source, [region; 2], self.weights.window.kernel(), self.weights.group[0], layouts))
-            }
+            None => Way::Whole(Part::new(source, [region; 2], self.weights, layouts)),
         }
     }
 
@@ -258,7 +255,7 @@ impl<T: Element> Job<'_, '_, T> {
             Way::Framed { parts, layouts } => {
                 for part in parts.iter().filter(|part| part.extent().pixels() > 0) {
                     let source = stage.source(image, part);
-                    run(&Part::new(source, [part, region], weights.window.kernel(), weights.group[0], layouts), true);
+                    run(&Part::new(source, [part, region], weights, layouts), true);
                 }
             }
         }
