@@ -16,7 +16,7 @@ use crate::algo::woven::Woven;
 use crate::algo::{Extent, Region, Stage, by_group, may_skip_zeros};
 use crate::element::Element;
 use crate::gemm::blocking::{Lanes, SPARE, TileShape};
-use crate::gemm::{Gemm, MAX_PANEL_ROWS, Memory, PackedWeights, Source};
+use crate::gemm::{Gemm, MAX_PANEL_ROWS, Memory, PackedWeights, Source, WeightRows};
 use crate::scratch::Scratch;
 use crate::simd::Isa;
 
@@ -180,11 +180,8 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
         Gemm {
             isa: weights.isa,
             lanes,
-            weights: &weights.packed,
-            group: self.group,
-            panels,
+            rows: WeightRows { weights: &weights.packed, group: self.group, panels, bias: weights.bias_of(channels) },
             source: self.source,
-            bias: weights.bias_of(channels),
             limits: activation.limits(),
             far,
         }

@@ -213,11 +213,11 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         self.list_channel(&mut layouts.notes);
         let tiles = tiles..layouts.tiles.len();
         let parts = self.parts(&layouts.tiles[tiles.clone()], &layouts.notes.offsets);
-        let channels = self.weights.taps().div_ceil(self.source.channel_taps());
+        let channels = self.rows.weights.taps().div_ceil(self.source.channel_taps());
         let times = if self.rows_apart().is_some() { parts } else { 1 };
         let kept = layouts.size() + channels * layouts.notes.seen.len() * times <= MOST_KEPT;
         if kept {
-            for block in 0..self.weights.blocks().len() {
+            for block in 0..self.rows.weights.blocks().len() {
                 self.list_block(block, parts, layouts);
             }
         }
@@ -257,7 +257,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// And rows that have different taps into those of a tile each.
     fn parts(&self, tiles: &[Tile], offsets: &[u32]) -> usize {
         if let Some(rows) = self.rows_apart() {
-            return self.weights.panels().total.div_ceil(rows);
+            return self.rows.weights.panels().total.div_ceil(rows);
         }
         let (shape, line) = (TileShape::of::<T>(self.isa), CACHE_LINE / size_of::<T>());
         let step = self.source.runs().step;
@@ -267,7 +267,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         // Neighbouring taps may share lines.
         let apart = 1 + offsets.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) as usize >= line).count();
         let of_tap = shape.panel_vectors() * shape.lanes + of_tile * apart / offsets.len();
-        let bytes = self.weights.most_taps() * of_tap * size_of::<T>();
+        let bytes = self.rows.weights.most_taps() * of_tap * size_of::<T>();
         // Few pixels bring few cache lines.
         let one = self.lanes != Lanes::Channels || shape.panels_together(self.lanes, most) > 1;
         let most_bytes = if shape.many_registers() { WHOLE_BLOCK } else { WHOLE_BLOCK_SMALL };
@@ -276,7 +276,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// Lists what is packed behind a block, if any is: the next one, or the first one of the region below. The list is of the memory that it returns.
     pub(super) fn list_upcoming(&self, block: Option<usize>, layouts: &mut Layouts) -> &[T] {
-        let (blocks, spans) = (self.weights.blocks(), &mut layouts.upcoming);
+        let (blocks, spans) = (self.rows.weights.blocks(), &mut layouts.upcoming);
         spans.clear();
         let Some(block) = block else { return &[] };
         let (next, below) = if block + 1 < blocks.len() { (block + 1, false) } else { (0, true) };
@@ -285,7 +285,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// All that a layout depends on beside the instruction set and the kind of tiles.
     fn describe(&self, words: &mut Vec<isize>) {
-        let (panels, blocks) = (self.weights.panels(), self.weights.blocks());
+        let (panels, blocks) = (self.rows.weights.panels(), self.rows.weights.blocks());
         words.extend([panels.total as isize, panels.size as isize, blocks.len() as isize]);
         words.extend(blocks.iter().flat_map(|block| [block.start as isize, block.end as isize]));
         self.source.describe(words);
@@ -295,7 +295,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     fn lay_tiles(&self, runs: Runs, shape: TileShape, before_line: Option<usize>, layouts: &mut Layouts) {
         let Layouts { tiles, notes: Notes { sights, offsets, .. }, .. } = layouts;
         let Runs { count, len, pitch, step } = runs;
-        let channels = self.weights.panels().total;
+        let channels = self.rows.weights.panels().total;
         let apart = self.better_apart(runs, shape);
         let (together, most) = if apart { (1, 1) } else { shape.tile_of_runs(self.lanes, channels, len, step) };
         let (image_place, before) = (self.source.image_place(), self.elements_before());
@@ -378,12 +378,12 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let rows = (0..count).filter_map(|run| sight(run..run + 1, 0..1)).map(|sight| sight.rows.len());
         let columns = (0..len).filter_map(|pixel| sight(0..1, pixel..pixel + 1)).map(|sight| sight.columns.len());
         let seen = rows.sum::<usize>() * columns.sum::<usize>();
-        shape.better_apart(self.weights.panels().total, count * len, seen, all.rows.len() * all.columns.len())
+        shape.better_apart(self.rows.weights.panels().total, count * len, seen, all.rows.len() * all.columns.len())
     }
 
     /// Whether some runs had better not share a tile: where one sees rows of taps that another does not, and is enough for a tile by itself.
     fn better_cut(&self, runs: Range<usize>, len: usize, shape: TileShape) -> bool {
-        shape.busy_alone(self.lanes, self.weights.panels().total, len) && !self.see_alike(runs)
+        shape.busy_alone(self.lanes, self.rows.weights.panels().total, len) && !self.see_alike(runs)
     }
 
     /// Whether some runs see the same rows of taps.
@@ -396,7 +396,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     /// Where to cut a run behind a pixel: at an edge, so that no tile sees taps that only some of its pixels do, if that leaves parts that are worth it.
     fn end_of_part(&self, start: usize, len: usize, most: usize) -> usize {
         let Some(first) = self.source.edge_behind(start).filter(|_| !self.lanes.are_pixels()) else { return len };
-        let alike = TileShape::of::<T>(self.isa).least_alike(self.weights.panels().total);
+        let alike = TileShape::of::<T>(self.isa).least_alike(self.rows.weights.panels().total);
         if first >= start + alike && first + alike <= len {
             return first;
         }
@@ -409,9 +409,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
     fn lay_gathered(&self, runs: Runs, shape: TileShape, before_line: Option<usize>, layouts: &mut Layouts) {
         let Layouts { tiles, places, notes: Notes { sights, .. }, .. } = layouts;
         let Runs { count, len, pitch, step } = runs;
-        let (channels, pixels) = (self.weights.panels().total, count * len);
+        let (channels, pixels) = (self.rows.weights.panels().total, count * len);
         let (_, most) = shape.tile_of_runs(self.lanes, channels, pixels, 1);
-        let distance = shape.gathered_tile(self.lanes, channels, pixels, self.weights.most_taps());
+        let distance = shape.gathered_tile(self.lanes, channels, pixels, self.rows.weights.most_taps());
         sights.push(None);
         let lead = first_end(before_line.unwrap_or(0), most, shape.lanes).min(pixels);
         let rest = pixels - lead;
@@ -438,7 +438,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// Elements from tap to tap of a tile of gathered pixels.
     fn slot(&self) -> usize {
-        let (Runs { count, len, .. }, channels) = (self.source.runs(), self.weights.panels().total);
+        let (Runs { count, len, .. }, channels) = (self.source.runs(), self.rows.weights.panels().total);
         TileShape::of::<T>(self.isa).tile_of_runs(self.lanes, channels, count * len, 1).1
     }
 
@@ -470,8 +470,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// Whether the first rows, or panel, of a tile of pixels that lie one behind the other may gather them.
     fn tiles_gather(&self) -> bool {
-        let rows = self.weights.panels().range(self.panels.start..self.panels.start + 1).len();
-        !self.weights.has_masks() && TileShape::of::<T>(self.isa).tiles_gather(self.lanes, rows)
+        let rows = self.rows.weights.panels().range(self.rows.panels.start..self.rows.panels.start + 1).len();
+        !self.rows.weights.has_masks() && TileShape::of::<T>(self.isa).tiles_gather(self.lanes, rows)
     }
 
     /// Lists the taps of a channel, for each sight.
@@ -493,7 +493,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         if let Some(rows) = self.rows_apart() {
             return (0..parts).for_each(|part| self.list_rows(block, part * rows..(part + 1) * rows, layouts));
         }
-        let block = &self.weights.blocks()[block];
+        let block = &self.rows.weights.blocks()[block];
         for part in 0..parts {
             let part = even_part(block.len(), parts, part);
             self.list_taps(block.start, block.start + part.start..block.start + part.end, layouts);
@@ -502,16 +502,16 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
 
     /// Rows of a tile, if they have lists of their own: where they are phases of a transposed convolution, most taps are those of some.
     pub(super) fn rows_apart(&self) -> Option<usize> {
-        let channels = self.weights.panels().total;
-        (self.lanes == Lanes::Pixels && self.weights.has_masks())
+        let channels = self.rows.weights.panels().total;
+        (self.lanes == Lanes::Pixels && self.rows.weights.has_masks())
             .then(|| TileShape::of::<T>(self.isa).rows_of(self.lanes, channels))
     }
 
     /// Lists the taps of a block that any of some rows has, for each sight.
     fn list_rows(&self, block: usize, rows: Range<usize>, layouts: &mut Layouts) {
         let Layouts { taps, notes: Notes { offsets, seen, seen_ends, .. }, .. } = layouts;
-        let (len, distance, masks) = (offsets.len(), self.source.distance() as u32, self.weights.masks(block));
-        let (taps_of, of_rows) = (&self.weights.blocks()[block], (1u32 << rows.len()) - 1);
+        let (len, distance, masks) = (offsets.len(), self.source.distance() as u32, self.rows.weights.masks(block));
+        let (taps_of, of_rows) = (&self.rows.weights.blocks()[block], (1u32 << rows.len()) - 1);
         let mut start = 0;
         for &end in seen_ends.iter() {
             // Such a block has all taps of its channels.

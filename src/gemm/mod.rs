@@ -18,17 +18,17 @@ mod weights;
 use core::ops::Range;
 
 use crate::element::Element;
-use crate::kernels::channel_tile::{MultiplyChannels, PanelOfAll};
+use crate::kernels::channel_tile::MultiplyChannels;
 use crate::kernels::few_pixels::{self, MultiplyFew};
 use crate::kernels::gather::Gathering;
 use crate::kernels::pixel_tile::{self, MultiplyPixels};
-use crate::kernels::tile::{Block, CACHE_LINE, Panel, Upcoming, before_line};
+use crate::kernels::tile::{Block, CACHE_LINE, Upcoming, before_line};
 use crate::simd::taps::Clip;
 use crate::simd::{Isa, Kernel, Simd};
 use blocking::{Lanes, TileShape};
 use layout::Layout;
 pub(crate) use layout::{Layouts, Sight};
-pub(crate) use weights::PackedWeights;
+pub(crate) use weights::{PackedWeights, WeightRows};
 
 /// How the pixels of a region lie in memory: `count` runs of `len`, each `pitch` elements behind the one before it, with pixels `step`
 /// elements apart.
@@ -145,13 +145,8 @@ pub(crate) struct Memory<'a, T> {
 pub(crate) struct Gemm<'a, T, P> {
     pub(crate) isa: Isa,
     pub(crate) lanes: Lanes,
-    pub(crate) weights: &'a PackedWeights<T>,
-    pub(crate) group: usize,
-    /// Which panels of the group's rows.
-    pub(crate) panels: Range<usize>,
+    pub(crate) rows: WeightRows<'a, T>,
     pub(crate) source: &'a P,
-    /// One number for each row of those panels, or none.
-    pub(crate) bias: Option<&'a [T]>,
     /// What the outputs are kept within.
     pub(crate) limits: Option<[T; 2]>,
     /// Whether caches do not hold them.
@@ -168,9 +163,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let at_once = self.tiles_at_once(&layout, all);
         for first_tile in (0..all).step_by(at_once.max(1)) {
             let tiles = first_tile..all.min(first_tile + at_once);
-            for (index, taps) in self.weights.blocks().iter().cloned().enumerate() {
+            for (index, taps) in self.rows.weights.blocks().iter().cloned().enumerate() {
                 // A block without taps may begin behind the last channel: a phase of a transposed convolution need not have the kernel's last ones.
-                let first_tap = taps.start.min(self.weights.taps() - 1);
+                let first_tap = taps.start.min(self.rows.weights.taps() - 1);
                 let in_place = self.source.in_place(first_tap / self.source.channel_taps());
                 let pixels = match in_place {
                     Some(memory) => memory,
@@ -187,7 +182,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 }
                 let mut block = Block {
                     depth: taps.len() as u32,
-                    masks: self.weights.masks(index),
+                    masks: self.rows.weights.masks(index),
                     pixels,
                     run: runs.len as u32,
                     pitch: runs.pitch as u32,
@@ -199,7 +194,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                     parts: layout.parts,
                     of_part: if layout.parts > 1 { layout.of_part } else { 0 },
                     ahead: self.ahead(in_place.is_some()),
-                    limits: if index + 1 == self.weights.blocks().len() { self.limits } else { None },
+                    limits: if index + 1 == self.rows.weights.blocks().len() { self.limits } else { None },
                     far: self.far,
                 };
                 let gathering = self.lanes.gathered().then(|| {
@@ -210,7 +205,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 if self.lanes.are_pixels() {
                     self.multiply_pixels(block, index, gathering, output);
                 } else {
-                    let pieces = self.panels.len() * (block.tiles.len() / 2);
+                    let pieces = self.rows.panels.len() * (block.tiles.len() / 2);
                     let upcoming = Upcoming::new(upcoming, layouts.upcoming(), pieces);
                     self.multiply_channels(&block, index, layout.most_pixels, (gathering, sums, upcoming), output);
                 }
@@ -223,25 +218,6 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         if self.source.image_place().is_some() { Clip::MOST * self.source.runs().step } else { 0 }
     }
 
-    /// Some panels of a block.
-    fn panel(&self, index: usize, panels: Range<usize>) -> Panel<'_, T> {
-        let rows = self.rows_of(panels.clone());
-        let bias = match (index, self.bias) {
-            (0, Some(bias)) => Some(&bias[rows.clone()]),
-            (0, None) => Some(self.weights.zeros(rows.len())),
-            _ => None,
-        };
-        let weights = self.weights.consecutive(self.group, index, panels);
-        Panel { weights, rows: self.weights.panels().size.min(rows.len()), bias }
-    }
-
-    /// The rows of some panels, of those of all that are computed.
-    fn rows_of(&self, panels: Range<usize>) -> Range<usize> {
-        let all = self.weights.panels();
-        let (before, rows) = (all.range(self.panels.clone()).start, all.range(panels));
-        rows.start - before..rows.end - before
-    }
-
     fn multiply_pixels(
         &self,
         block: Block<'_, T>,
@@ -250,9 +226,9 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         output: &mut impl Rows<T>,
     ) {
         let together = TileShape::of::<T>(self.isa).panels_together(self.lanes, 0);
-        for panel in self.panels.clone().step_by(together) {
-            let panels = panel..(panel + together).min(self.panels.end);
-            let (panel, rows) = (self.panel(index, panels.clone()), self.rows_of(panels));
+        for panel in self.rows.panels.clone().step_by(together) {
+            let panels = panel..(panel + together).min(self.rows.panels.end);
+            let (panel, rows) = (self.rows.panel(index, panels.clone()), self.rows.of(panels));
             let gathering = gathering.as_mut();
             output.with_rows(rows.start, rows.len(), |rows| {
                 T::launch(self.isa, MultiplyPixels { block, panel, rows, gathering });
@@ -268,17 +244,17 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         (mut gathering, sums, mut upcoming): (Option<Gathering<'_, T>>, &mut [T], Upcoming<'_, T>),
         output: &mut impl Rows<T>,
     ) {
-        let (runs, shape, all) = (self.source.runs(), TileShape::of::<T>(self.isa), self.weights.panels());
-        let (pixels, last) = (runs.count * runs.len, index + 1 == self.weights.blocks().len());
+        let (runs, shape, all) = (self.source.runs(), TileShape::of::<T>(self.isa), self.rows.weights.panels());
+        let (pixels, last) = (runs.count * runs.len, index + 1 == self.rows.weights.blocks().len());
         let most = shape.panels_together(self.lanes, most_pixels);
         let (sums, partial) = sums.split_at_mut(sums.len() - shape.partial_len(self.lanes, pixels));
-        let mut rest = self.panels.clone();
+        let mut rest = self.rows.panels.clone();
         if most > 1 {
             // All whole panels in one call: where memory is the limit, each takes a tenth of the time of a few panels.
             let together = rest.start..rest.end.min(all.total / all.size);
             let panels = together.len();
             if panels > 1 {
-                let (panel, rows) = (self.panel(index, together.clone()), self.rows_of(together.clone()));
+                let (panel, rows) = (self.rows.panel(index, together.clone()), self.rows.of(together.clone()));
                 let sums = &mut sums[..rows.len() * pixels];
                 let launch = |sums| T::launch(self.isa, MultiplyFew { block, panel, panels, most, sums });
                 if let Some(column) = output.column(rows.start, rows.len()) {
@@ -294,13 +270,8 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
                 rest.start = together.end;
             }
         }
-        let of_all = |panel: usize| {
-            let first_sum = shape.padded(self.rows_of(panel..panel + 1).start) * pixels;
-            let next = self.weights.panel_after(self.group, index, panel, &self.panels).unwrap_or_default();
-            PanelOfAll { panel: self.panel(index, panel..panel + 1), first_sum, next }
-        };
         let mut multiply = |panels: Range<usize>, rows: &mut [&mut [T]]| {
-            let (panels, gathering) = (panels.map(of_all), gathering.as_mut());
+            let (panels, gathering) = (self.rows.each(index, panels, (shape, pixels)), gathering.as_mut());
             let (sums, partial, upcoming) = (&mut *sums, &mut *partial, &mut upcoming);
             T::launch(self.isa, MultiplyChannels { block, panels, gathering, sums, partial, upcoming, rows });
         };
@@ -308,7 +279,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
             return multiply(rest, &mut []);
         }
         for panel in rest {
-            let rows = self.rows_of(panel..panel + 1);
+            let rows = self.rows.of(panel..panel + 1);
             output.with_rows(rows.start, rows.len(), |rows| multiply(panel..panel + 1, rows));
         }
     }
@@ -319,7 +290,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         if self.lanes != Lanes::Pixels || self.source.in_place(0).is_none() {
             return tiles;
         }
-        let channels = self.weights.most_taps().div_ceil(self.source.channel_taps());
+        let channels = self.rows.weights.most_taps().div_ceil(self.source.channel_taps());
         let region = TileShape::of::<T>(self.isa).region;
         let most = (region / (channels * layout.most_pixels).max(1)).max(1);
         tiles.div_ceil(tiles.div_ceil(most).max(1))
@@ -351,7 +322,7 @@ impl<T: Element, P: Source<T>> Gemm<'_, T, P> {
         let one_run = self.source.channel_taps() == 1 && self.source.runs().count == 1;
         let alike = one_run && (self.source.distance() * size_of::<T>()).is_multiple_of(CACHE_LINE);
         let image = self.source.in_place(0).filter(|_| alike);
-        let fewer = self.weights.taps() > self.weights.panels().total;
+        let fewer = self.rows.weights.taps() > self.rows.weights.panels().total;
         match image {
             Some(image) if fewer || !self.far => Some(before_line(image)),
             _ if self.far => output.before_line(),

@@ -2,9 +2,11 @@
 
 use core::ops::Range;
 
-use super::blocking::SPARE;
+use super::blocking::{SPARE, TileShape};
 use crate::aligned::Aligned;
 use crate::element::Element;
+use crate::kernels::channel_tile::PanelOfAll;
+use crate::kernels::tile::Panel;
 use crate::parts::Chunks;
 
 /// `[group][block of taps][panel][tap][row]`: each panel of a block is one run of memory.
@@ -143,5 +145,50 @@ impl<T: Element> PackedWeights<T> {
     /// The rows that each tap of a block has, or nothing if all have all.
     pub(crate) fn masks(&self, block: usize) -> &[u32] {
         if self.masks.is_empty() { &[] } else { &self.masks[self.before[block]..self.before[block + 1]] }
+    }
+}
+
+/// Some panels of a group's rows. They know of no source: kernels that take what is made of them are compiled once for all sources.
+pub(crate) struct WeightRows<'a, T> {
+    pub(crate) weights: &'a PackedWeights<T>,
+    pub(crate) group: usize,
+    /// Which panels of the group.
+    pub(crate) panels: Range<usize>,
+    /// One number for each row of those panels, or none.
+    pub(crate) bias: Option<&'a [T]>,
+}
+
+impl<'a, T: Element> WeightRows<'a, T> {
+    /// The rows of some panels, of those of all of these.
+    pub(super) fn of(&self, panels: Range<usize>) -> Range<usize> {
+        let all = self.weights.panels();
+        let (before, rows) = (all.range(self.panels.clone()).start, all.range(panels));
+        rows.start - before..rows.end - before
+    }
+
+    /// Some panels in a block.
+    pub(super) fn panel(&self, block: usize, panels: Range<usize>) -> Panel<'a, T> {
+        let rows = self.of(panels.clone());
+        let bias = match (block, self.bias) {
+            (0, Some(bias)) => Some(&bias[rows.clone()]),
+            (0, None) => Some(self.weights.zeros(rows.len())),
+            _ => None,
+        };
+        let weights = self.weights.consecutive(self.group, block, panels);
+        Panel { weights, rows: self.weights.panels().size.min(rows.len()), bias }
+    }
+
+    /// Panels in a block one by one, with channels as lanes and so many pixels.
+    pub(super) fn each(
+        &self,
+        block: usize,
+        panels: Range<usize>,
+        (shape, pixels): (TileShape, usize),
+    ) -> impl Iterator<Item = PanelOfAll<'a, T>> {
+        panels.map(move |panel| PanelOfAll {
+            panel: self.panel(block, panel..panel + 1),
+            first_sum: shape.padded(self.of(panel..panel + 1).start) * pixels,
+            next: self.weights.panel_after(self.group, block, panel, &self.panels).unwrap_or_default(),
+        })
     }
 }
