@@ -171,6 +171,28 @@ pub trait Kernel<T: Copy> {
     fn run<S: Simd<T>>(self, simd: S) -> Self::Output;
 }
 
+/// A kernel as a function of one instruction set. These are methods of kernels because the compiler places generic functions by module, methods in that of their type, and
+/// compiles modules side by side: as functions of the instruction set all kernels were one piece of work.
+pub(crate) trait Compiled<T: Copy, S>: Kernel<T> + Sized {
+    /// Runs it.
+    ///
+    /// # Safety
+    ///
+    /// The machine must have the instruction set.
+    unsafe fn compiled(self, token: S) -> Self::Output;
+
+    /// Runs it in a function that stays one. The compiler does not keep this promise for functions with target features; this one has none.
+    ///
+    /// # Safety
+    ///
+    /// The machine must have the instruction set.
+    #[inline(never)]
+    unsafe fn apart(self, token: S) -> Self::Output {
+        // SAFETY: the same is asked of the caller.
+        unsafe { self.compiled(token) }
+    }
+}
+
 /// An instruction set that this machine has.
 ///
 /// Layers use [`Isa::best`] unless told otherwise. In [`Numerics::Exact`](crate::Numerics::Exact) all of
@@ -308,12 +330,18 @@ macro_rules! token {
             where
                 Self: $crate::simd::Simd<T>,
             {
-                #[target_feature(enable = $features)]
-                fn inner<T: Copy, S: $crate::simd::Simd<T>, K: $crate::simd::Kernel<T>>(token: S, kernel: K) -> K::Output {
-                    kernel.run(token)
-                }
                 // SAFETY: a token exists only where its features were detected.
-                unsafe { inner(self, kernel) }
+                unsafe { $crate::simd::Compiled::compiled(kernel, self) }
+            }
+        }
+
+        impl<T: Copy, K: $crate::simd::Kernel<T>> $crate::simd::Compiled<T, $name> for K
+        where
+            $name: $crate::simd::Simd<T>,
+        {
+            #[target_feature(enable = $features)]
+            unsafe fn compiled(self, token: $name) -> K::Output {
+                self.run(token)
             }
         }
     };
@@ -349,17 +377,8 @@ macro_rules! vectors {
 
             #[inline(always)]
             fn call<K: $crate::simd::Kernel<$element>>(self, kernel: K) -> K::Output {
-                #[target_feature(enable = $features)]
-                fn inner<K: $crate::simd::Kernel<$element>>(token: $token, kernel: K) -> K::Output {
-                    kernel.run(token)
-                }
-                // The compiler does not keep this promise for functions with target features. This one has none, so that `inner` stays out of it.
-                #[inline(never)]
-                fn apart<K: $crate::simd::Kernel<$element>>(token: $token, kernel: K) -> K::Output {
-                    // SAFETY: a token exists only where its features were detected.
-                    unsafe { inner(token, kernel) }
-                }
-                apart(self, kernel)
+                // SAFETY: a token exists only where its features were detected.
+                unsafe { $crate::simd::Compiled::apart(kernel, self) }
             }
 
             vectors!(@op $features, $splat, splat(value: $element) -> $vector);
