@@ -430,17 +430,14 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
     #[inline(always)]
     fn multiply<S: Simd<T>>(&mut self, simd: S, tile: &Tile) -> [[S::Vector; V]; N] {
         let Pixels::Held(pixels) = &self.pixels else { unreachable!("{ELSEWHERE}") };
-        let (block, next) = (self.block, self.asks.next());
+        let block = self.block;
+        let next = if asks_at_step(S::REGISTERS, STEP) { self.asks.next() } else { &[] };
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
         let (count, len) = ((N / P) as u16, P as u16);
         let runs = Runs { count, len, pitch: block.pitch, step: pixel_step as u32 };
         let weights = (self.panel.weights, self.panel.rows, V * S::LANES);
         let operands = block.runs((self.part.number, tile), pixels, runs, weights);
-        let (at, each) = if asks_at_step(S::REGISTERS, STEP) {
-            ask_before(simd, next, operands.len(), asks_by_tap(S::REGISTERS) && V > 1)
-        } else {
-            (0, 0)
-        };
+        let (at, each) = ask_before(simd, next, operands.len(), asks_by_tap(S::REGISTERS) && V > 1);
         let mut sums = [[simd.splat(T::ZERO); V]; N];
         if !self.part.first {
             unroll!(RUN < (N / P), at most 6, {
