@@ -88,25 +88,24 @@ pub(super) fn ask_before<T: Copy, S: Simd<T>>(simd: S, memory: &[T], taps: usize
     (at, memory.len().saturating_sub(at).div_ceil(taps.max(1)))
 }
 
-/// Whether tiles of pixels so far apart ask for anything: a step that is not known takes registers, and asks for one of many cache lines that a tap sees. Measured with `cargo bench --bench layers`
-/// and vectors of 64 bytes: 1.0 to 1.4 times as fast without; 0.8 times for few pixels and 16 MB of weights.
-const fn asks_at_step(registers: usize, step: usize) -> bool {
-    !asks_by_tap(registers) || step != ANY_STEP
-}
-
 /// Pixels as far apart as the block says.
 const ANY_STEP: usize = 0;
 
-/// Most pixels of a tile whose pixels are so far apart. With any step the compiler loads all pixels of a tap before it uses them if there are many registers, and they take some
-/// too: sums that do not fit are kept in memory. Measured with `cargo bench --bench layers` and vectors of 64 bytes, two of them by 10 pixels: 1.3 times as fast as by 12.
+/// Whether the compiler loads all pixels of a tap that are so far apart before it uses them: it does with any step, if there are many registers. Then their offsets and they take registers.
+/// Such tiles ask for nothing meanwhile, which would take more of them, and one of many cache lines that a tap sees. Measured with `cargo bench --bench layers` and vectors of 64 bytes: 1.0 to
+/// 1.4 times as fast as asking; 0.86 times for nine pixels and 16 MB of weights.
+const fn loads_ahead(registers: usize, step: usize) -> bool {
+    asks_by_tap(registers) && step == ANY_STEP
+}
+
+/// Most pixels of a tile whose pixels are so far apart. Sums for which pixels that are loaded ahead leave no registers are kept in memory. Measured with `cargo bench --bench layers` and vectors
+/// of 64 bytes, two of them by 10 pixels: 1.3 times as fast as by 12.
 const fn most_at_step(registers: usize, vectors: usize, step: usize) -> usize {
-    let most = most_pixels(registers, vectors);
-    if step != ANY_STEP || registers <= 16 {
-        return most;
+    if !loads_ahead(registers, step) {
+        return most_pixels(registers, vectors);
     }
     let fitting = (registers - vectors) / (vectors + 1);
-    let fitting = if fitting < 12 { fitting } else { 12 };
-    if fitting < most { fitting } else { most }
+    if fitting < 12 { fitting } else { 12 }
 }
 
 /// Runs, and pixels of each at most, of the tiles that cover runs of so many pixels `step` apart.
@@ -431,7 +430,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
     fn multiply<S: Simd<T>>(&mut self, simd: S, tile: &Tile) -> [[S::Vector; V]; N] {
         let Pixels::Held(pixels) = &self.pixels else { unreachable!("{ELSEWHERE}") };
         let block = self.block;
-        let next = if asks_at_step(S::REGISTERS, STEP) { self.asks.next() } else { &[] };
+        let next = if loads_ahead(S::REGISTERS, STEP) { &[] } else { self.asks.next() };
         let pixel_step = if STEP == ANY_STEP { block.step as usize } else { STEP };
         let (count, len) = ((N / P) as u16, P as u16);
         let runs = Runs { count, len, pitch: block.pitch, step: pixel_step as u32 };
@@ -468,7 +467,7 @@ impl<T: Arithmetic, const N: usize, const P: usize, const V: usize, const STEP: 
         // Their last pixels: those before are mostly in the same cache line, or in the one that the tile before has asked for.
         let (ahead, next_tile) = (block.ahead + (P - 1) * pixel_step, (2 * P - 1) * pixel_step);
         for tap in taps {
-            if asks_by_tap(S::REGISTERS) && asks_at_step(S::REGISTERS, STEP) {
+            if asks_by_tap(S::REGISTERS) && !loads_ahead(S::REGISTERS, STEP) {
                 tap.prefetch_near(simd, ahead);
                 // Tiles of one vector are bound by what they load, and have hardly any weights.
                 if V > 1 {

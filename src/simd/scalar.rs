@@ -1,19 +1,12 @@
 //! Plain Rust: the path of machines without one of the other instruction sets, and of integers.
 
-use crate::simd::{Arithmetic, Compiled, Kernel, Simd};
+use crate::simd::{Arithmetic, Kernel, Simd};
 
 /// The instruction set of every machine.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Scalar;
 
 const LANES: usize = 8;
-
-impl<T: Arithmetic, K: Kernel<T>> Compiled<T, Scalar> for K {
-    #[inline(always)]
-    unsafe fn compiled(self, token: Scalar) -> K::Output {
-        self.run(token)
-    }
-}
 
 /// Eight lanes, so that the compiler may use what vectors the target's baseline has. For floats
 /// `fma` is one multiply-add with one rounding, in software where the target lacks the instruction.
@@ -30,10 +23,9 @@ impl<T: Arithmetic> Simd<T> for Scalar {
     type Vector = [T; LANES];
     type Mask = [bool; LANES];
 
-    #[inline(always)]
+    #[inline(never)]
     fn call<K: Kernel<T>>(self, kernel: K) -> K::Output {
-        // SAFETY: every machine has it.
-        unsafe { kernel.apart(self) }
+        kernel.run(self)
     }
 
     #[inline(always)]
