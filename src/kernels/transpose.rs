@@ -39,9 +39,9 @@ fn turn_block<T: Arithmetic, S: Simd<T>, const V: usize, const N: usize>(
             limit_row(simd, &mut vectors, limits);
         }
         match rows.strip::<N>(PART * N, first, N) {
-            Some(strip) => {
+            Some(mut strip) => {
                 unroll!(ROW < N, {
-                    simd.store(vectors[ROW], strip[ROW]);
+                    simd.store(vectors[ROW], strip.row(ROW));
                 });
             }
             None => store_partly(simd, &vectors, rows.rows().get_mut(PART * N..).unwrap_or_default(), first),

@@ -131,13 +131,26 @@ impl<'s, 'r, T> EvenRows<'s, 'r, T> {
         first_row: usize,
         first: usize,
         len: usize,
-    ) -> Option<[&mut [T]; R]> {
-        let rows: &mut [&mut [T]; R] = self.rows.get_mut(first_row..)?.first_chunk_mut()?;
-        if !reaches(self.len, first, 0, len, 1) {
-            return None;
-        }
-        // SAFETY: all rows have `self.len` elements, which is so many from `first` on. Rows do not overlap, and are borrowed for as long as the strip is.
-        Some(rows.each_mut().map(|row| unsafe { core::slice::from_raw_parts_mut(row.as_mut_ptr().add(first), len) }))
+    ) -> Option<Strip<'_, 'r, T, R>> {
+        let rows = self.rows.get_mut(first_row..)?.first_chunk_mut()?;
+        reaches(self.len, first, 0, len, 1).then_some(Strip { rows, first, len })
+    }
+}
+
+/// Some elements of each of `R` rows: see [`EvenRows::strip`]. It is no array of slices, which compilers keep in memory: that would take longer than to write them.
+pub(crate) struct Strip<'s, 'r, T, const R: usize> {
+    rows: &'s mut [&'r mut [T]; R],
+    first: usize,
+    len: usize,
+}
+
+impl<T, const R: usize> Strip<'_, '_, T, R> {
+    /// Those of a row.
+    #[inline(always)]
+    pub(crate) fn row(&mut self, row: usize) -> &mut [T] {
+        let row = self.rows[row].as_mut_ptr();
+        // SAFETY: `EvenRows::strip` has checked that a row has as many elements from `first` on, and `EvenRows::new` that all rows are as long.
+        unsafe { core::slice::from_raw_parts_mut(row.add(self.first), self.len) }
     }
 }
 
@@ -197,9 +210,9 @@ mod tests {
         assert_eq!(rows.len(), 5);
         assert!(rows.strip::<2>(1, 0, 2).is_none() && rows.strip::<2>(0, 4, 2).is_none());
         assert!(rows.strip::<2>(usize::MAX, 0, 2).is_none() && rows.strip::<2>(0, usize::MAX, 2).is_none());
-        let Some([one, other]) = rows.strip(0, 3, 2) else { unreachable!("two of each") };
-        one.copy_from_slice(&[30, 40]);
-        other[1] = 90;
+        let mut strip = rows.strip::<2>(0, 3, 2).expect("two of each");
+        strip.row(0).copy_from_slice(&[30, 40]);
+        strip.row(1)[1] = 90;
         assert_eq!(memory, [0, 1, 2, 30, 40, 5, 6, 7, 8, 90]);
     }
 
