@@ -115,16 +115,23 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
         let (cuts, count) = cut(rows.len(), panel.rows, S::TILE_ROWS, !block.masks.is_empty());
         for (index, tile) in block.tiles.iter().enumerate() {
             let mut gathers = gathering.as_ref().is_some_and(|gathering| index < gathering.tiles);
-            for (part, &cut) in cuts[..count].iter().enumerate() {
-                let list = block.first_list + part * block.of_part + tile.taps as usize;
-                let part =
-                    Part { tile, panel: &panel, list, cut, rows: &mut rows[cut.first as usize..][..cut.rows as usize] };
+            let mut done = 0;
+            while done < count {
+                let first = cuts[done];
+                let is_alike = |cut: &&Cut| (cut.rows, cut.of_first) == (first.rows, first.of_first);
+                // The first ones alone gather what all others read.
+                let alike = if gathers { 1 } else { cuts[done..count].iter().take_while(is_alike).count() };
+                let cuts = &cuts[done..done + alike];
+                let list = block.first_list + done * block.of_part + tile.taps as usize;
+                let rows = &mut rows[first.first as usize..][..alike * first.rows as usize];
+                let parts = Parts { tile, panel: &panel, list, cuts, rows };
                 let pixels = Pixels::of_tile(gathers, gathering.as_deref_mut(), block.pixels);
                 if core::mem::take(&mut gathers) {
-                    part.run_rows::<S, true>(simd, &block, pixels);
+                    parts.run_rows::<S, true>(simd, &block, pixels);
                 } else {
-                    part.run_rows::<S, false>(simd, &block, pixels);
+                    parts.run_rows::<S, false>(simd, &block, pixels);
                 }
+                done += alike;
             }
         }
         if let Some(gathering) = gathering {
@@ -133,21 +140,23 @@ impl<T: Arithmetic> Kernel<T> for MultiplyPixels<'_, '_, '_, T> {
     }
 }
 
-/// Some rows, and a tile of pixels.
-struct Part<'s, 'r, T> {
+/// Rows of some parts that are cut alike, and a tile of pixels.
+struct Parts<'s, 'r, T> {
     tile: &'s Tile,
     panel: &'s Panel<'s, T>,
+    /// Of the first part.
     list: usize,
-    cut: Cut,
+    cuts: &'s [Cut],
     rows: &'s mut [&'r mut [T]],
 }
 
-impl<T: Arithmetic> Part<'_, '_, T> {
+impl<T: Arithmetic> Parts<'_, '_, T> {
     #[inline(always)]
     fn run_rows<S: Simd<T>, const GATHERS: bool>(self, simd: S, block: &Block<'_, T>, pixels: Pixels<'_, '_, T>) {
+        let Cut { rows, of_first, .. } = self.cuts[0];
         macro_rules! by_rows {
             ($($rows:literal of $of_first:literal),*) => {
-                match (self.cut.rows, self.cut.of_first) {
+                match (rows, of_first) {
                     $(($rows, $of_first) if const { is_cut(S::TILE_ROWS, $rows, $of_first) && (!GATHERS || ($rows == $of_first && $rows >= ASKING)) } => {
                         self.run_vectors::<S, $rows, $of_first, GATHERS>(simd, block, pixels);
                     })*
@@ -169,7 +178,7 @@ impl<T: Arithmetic> Part<'_, '_, T> {
             ($($vectors:literal)*) => {
                 match (self.tile.len as usize).div_ceil(S::LANES) {
                     $($vectors if const { $vectors <= most_vectors(S::REGISTERS, R) } => {
-                        simd.call(OneTile::<T, R, P, $vectors, GATHERS> { block, part: self, pixels });
+                        simd.call(OneTile::<T, R, P, $vectors, GATHERS> { block, parts: self, pixels });
                     })*
                     vectors => unreachable!("no tile of {R} rows and {vectors} vectors"),
                 }
@@ -179,10 +188,10 @@ impl<T: Arithmetic> Part<'_, '_, T> {
     }
 }
 
-/// A tile of `R` rows, `P` of them of one panel, by `V` vectors of pixels.
+/// A tile of `V` vectors of pixels by parts of `R` rows, `P` of them of one panel. What is the same for all parts is found out once: it takes as long as a dozen taps.
 struct OneTile<'a, 's, 'r, 'g, T, const R: usize, const P: usize, const V: usize, const GATHERS: bool> {
     block: &'s Block<'a, T>,
-    part: Part<'s, 'r, T>,
+    parts: Parts<'s, 'r, T>,
     /// In an image if it gathers.
     pixels: Pixels<'s, 'g, T>,
 }
@@ -194,51 +203,57 @@ impl<T: Arithmetic, const R: usize, const P: usize, const V: usize, const GATHER
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, simd: S) {
-        let OneTile { block, part: Part { tile, panel: Panel { weights, bias, .. }, list, cut, rows }, pixels } = self;
-        let [first, panel, panel_rows] = [cut.first, cut.panel, cut.panel_rows].map(usize::from);
-        let rows: &mut [&mut [T]; R] = rows.try_into().expect("as many rows");
-        // A block without taps has no weights.
-        let first_weight = (panel * block.depth as usize + first - panel).min(weights.len());
-        // From a row of weights of the panel to that of the next one, without those of one tap.
-        let gap = if P < R { panel_rows * (block.depth as usize).saturating_sub(1) } else { 0 };
-        let weights = (&weights[first_weight..], panel_rows, gap + R);
-        if block.far {
-            let place = tile.pixel as usize + if block.depth <= SHORT { V * S::LANES } else { 0 };
-            for row in rows.iter() {
-                ask_for(simd, row, place, 0, [1, V]);
-            }
-        }
-        // Caches beyond the second level take longer than a few taps: every few rows ask for another vector of the next tile. Measured with
-        // `cargo bench --bench layers`, 1x1 on Emerald Rapids: with 50 MB of input and output 1.6 to 2 times as fast, with 2 to 6 MB 1.0 to 1.2.
-        let next_tile = (V + first / R % V) * S::LANES;
-        let sums = match pixels {
-            Pixels::Image(gathering) if GATHERS => {
-                let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = gathering;
-                let operands = taps.operands(*list, (&image[tile.pixel as usize..], V * S::LANES), weights);
-                let to = to[tile.place as usize..].chunks_exact_mut(*slot);
-                multiply_gathering::<T, S, R, V>(simd, operands, to, *ahead)
-            }
-            Pixels::Held(pixels) if !GATHERS => {
-                let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
-                let operands = block.taps.operands(list, (&pixels[tile.place as usize..], reach), weights);
-                // Tiles of two panels are never masked: see `cut`.
-                if P < R || block.masks.is_empty() {
-                    let next_tile = if block.ahead > 0 { next_tile } else { 0 };
-                    let asks = R >= ASKING || block.far;
-                    let ahead = if asks { block.ahead } else { 0 };
-                    multiply::<T, S, R, P, V, false>(simd, operands, &[], first, [ahead, next_tile])
-                } else {
-                    multiply::<T, S, R, P, V, true>(simd, operands, block.masks, first, [0; 2])
+        let OneTile { block, parts: Parts { tile, panel: Panel { weights, bias, .. }, list, cuts, rows }, mut pixels } =
+            self;
+        let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
+        let (rows, _) = rows.as_chunks_mut::<R>();
+        for ((number, cut), rows) in cuts.iter().enumerate().zip(rows) {
+            let [first, panel, panel_rows] = [cut.first, cut.panel, cut.panel_rows].map(usize::from);
+            // A block without taps has no weights.
+            let first_weight = (panel * block.depth as usize + first - panel).min(weights.len());
+            // From a row of weights of the panel to that of the next one, without those of one tap.
+            let gap = if P < R { panel_rows * (block.depth as usize).saturating_sub(1) } else { 0 };
+            let weights = (&weights[first_weight..], panel_rows, gap + R);
+            if block.far {
+                let place = tile.pixel as usize + if block.depth <= SHORT { V * S::LANES } else { 0 };
+                for row in rows.iter() {
+                    ask_for(simd, row, place, 0, [1, V]);
                 }
             }
-            _ => unreachable!("{ELSEWHERE}"),
-        };
-        let bias = bias.map(|bias| bias[first..][..R].try_into().expect("as many rows"));
-        let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
-        match block.limits {
-            _ if range.len() < V * S::LANES => add_partly::<T, S, R, V>(simd, sums, bias, block.limits, rows, range),
-            None => add::<T, S, R, V, false>(simd, sums, bias, [T::ZERO; 2], rows, range),
-            Some(limits) => add::<T, S, R, V, true>(simd, sums, bias, limits, rows, range),
+            // Caches beyond the second level take longer than a few taps: every few rows ask for another vector of the next tile. Measured with
+            // `cargo bench --bench layers`, 1x1 on Emerald Rapids: with 50 MB of input and output 1.6 to 2 times as fast, with 2 to 6 MB 1.0 to 1.2.
+            let next_tile = (V + first / R % V) * S::LANES;
+            let sums = match &mut pixels {
+                Pixels::Image(gathering) if GATHERS => {
+                    let Gathering { image, taps, list, ahead, to, slot, tiles: _ } = &mut **gathering;
+                    let operands = taps.operands(*list, (&image[tile.pixel as usize..], V * S::LANES), weights);
+                    let to = to[tile.place as usize..].chunks_exact_mut(*slot);
+                    multiply_gathering::<T, S, R, V>(simd, operands, to, *ahead)
+                }
+                Pixels::Held(pixels) if !GATHERS => {
+                    let reach = if V == 1 && reads_partly::<T, S>() { tile.len as usize } else { V * S::LANES };
+                    let list = list + number * block.of_part;
+                    let operands = block.taps.operands(list, (&pixels[tile.place as usize..], reach), weights);
+                    // Tiles of two panels are never masked: see `cut`.
+                    if P < R || block.masks.is_empty() {
+                        let next_tile = if block.ahead > 0 { next_tile } else { 0 };
+                        let asks = R >= ASKING || block.far;
+                        let ahead = if asks { block.ahead } else { 0 };
+                        multiply::<T, S, R, P, V, false>(simd, operands, &[], first, [ahead, next_tile])
+                    } else {
+                        multiply::<T, S, R, P, V, true>(simd, operands, block.masks, first, [0; 2])
+                    }
+                }
+                _ => unreachable!("{ELSEWHERE}"),
+            };
+            let bias = bias.map(|bias| bias[first..][..R].try_into().expect("as many rows"));
+            match block.limits {
+                _ if range.len() < V * S::LANES => {
+                    add_partly::<T, S, R, V>(simd, sums, bias, block.limits, rows, range.clone())
+                }
+                None => add::<T, S, R, V, false>(simd, sums, bias, [T::ZERO; 2], rows, range.clone()),
+                Some(limits) => add::<T, S, R, V, true>(simd, sums, bias, limits, rows, range.clone()),
+            }
         }
     }
 }
