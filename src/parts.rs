@@ -2,6 +2,8 @@
 
 use core::ops::Range;
 
+use crate::geometry::gcd;
+
 /// `total` things in chunks of `size`, the last one maybe smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunks {
@@ -24,6 +26,11 @@ impl Chunks {
     pub(crate) fn within(&self, range: Range<usize>) -> Range<usize> {
         range.start / self.size..range.end.div_ceil(self.size)
     }
+}
+
+/// The fewest chunks of one size that are whole chunks of another, in things.
+pub(crate) fn whole_chunks(size: usize, other: usize) -> usize {
+    size / gcd(size, other) * other
 }
 
 /// One of `parts` parts of `total` things, whose sizes differ by one at most; the larger ones come first.
@@ -51,6 +58,14 @@ mod tests {
                 }
                 assert_eq!(end, total);
             }
+        }
+    }
+
+    #[test]
+    fn whole_chunks_are_whole_for_both() {
+        for (size, other) in (1..40).flat_map(|size| (1..40).map(move |other| (size, other))) {
+            let whole = (1..).find(|&all: &usize| all.is_multiple_of(size) && all.is_multiple_of(other));
+            assert_eq!(Some(whole_chunks(size, other)), whole, "{size} and {other}");
         }
     }
 

@@ -16,7 +16,7 @@ use crate::algo::woven::Woven;
 use crate::algo::{Extent, Region, Stage, by_group, may_skip_zeros};
 use crate::element::Element;
 use crate::gemm::blocking::{Lanes, SPARE, TileShape};
-use crate::gemm::{Gemm, MAX_PANEL_ROWS, Memory, PackedWeights, Source, WeightRows};
+use crate::gemm::{Gemm, Memory, PackedWeights, Source, WeightRows};
 use crate::scratch::Scratch;
 use crate::simd::Isa;
 
@@ -103,10 +103,15 @@ impl<'a, T: Element> Product<'a, T> {
         packed + self.gathered_len(pixels) + self.sums_len(channels, pixels) + self.staged_len(channels, pixels)
     }
 
-    /// Elements that hold rows of output, in whole vectors: those of a panel if they are asked for once.
+    /// Elements that hold rows of output, in whole vectors.
     fn staged_len(&self, channels: usize, pixels: usize) -> usize {
-        let rows = if self.lanes.are_pixels() { STAGED_ROWS } else { MAX_PANEL_ROWS };
-        (channels.min(rows) * pixels).next_multiple_of(SPARE)
+        (channels.min(self.staged_rows()) * pixels).next_multiple_of(SPARE)
+    }
+
+    /// Rows of output that are held at a time, in whole panels and whole channels: as few as can be if they are asked for once.
+    fn staged_rows(&self) -> usize {
+        let whole = self.woven.together(self.weights.packed.panels().size);
+        if self.lanes.are_pixels() { (STAGED_ROWS / whole).max(1) * whole } else { whole }
     }
 
     fn gathered_len(&self, pixels: usize) -> usize {
@@ -202,19 +207,12 @@ impl<'a, T: Element, P: Source<T>> Job<'a, T, P> {
         let (memory, mut scratch) = scratch.split(self.product.staged_len(self.channels.len(), pixels));
         if !lanes.are_pixels() {
             let first_channel = self.channels.start;
-            let mut rows = PassingRows(StagedRows {
-                rows: memory,
-                size,
-                woven,
-                output,
-                first_channel,
-                isa: weights.isa,
-                activation,
-            });
+            let staged = StagedRows { rows: memory, size, woven, output, first_channel, isa: weights.isa, activation };
+            let mut rows = PassingRows { staged, held: self.product.staged_rows() };
             let memory = self.memory(self.channels.len(), pixels, scratch);
             return self.gemm(self.panels(), self.channels.clone(), false).run(&mut rows, memory);
         }
-        let most = (STAGED_ROWS / panels.size).max(1);
+        let most = self.product.staged_rows() / panels.size;
         let Range { start, end } = self.panels();
         let mut rest = output;
         for first in (start..end).step_by(most) {

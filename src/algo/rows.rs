@@ -108,12 +108,20 @@ impl<T: Element> Rows<T> for StagedRows<'_, '_, '_, T> {
     }
 }
 
-/// Rows that are asked for once are written at once, and share the memory.
-pub(crate) struct PassingRows<'m, 'o, 'a, T>(pub(crate) StagedRows<'m, 'o, 'a, T>);
+/// Rows that are asked for once and in order are written as soon as all are there that the channels of the first of them have, and share the memory of so many.
+pub(crate) struct PassingRows<'m, 'o, 'a, T> {
+    pub(crate) staged: StagedRows<'m, 'o, 'a, T>,
+    /// Rows of whole channels, and of as many calls.
+    pub(crate) held: usize,
+}
 
 impl<T: Element> Rows<T> for PassingRows<'_, '_, '_, T> {
     fn with_rows(&mut self, first: usize, count: usize, with: impl FnOnce(&mut [&mut [T]])) {
-        self.0.take(0, count, with);
-        self.0.write(first, count);
+        let (before, staged) = (first % self.held, &mut self.staged);
+        staged.take(before, count, with);
+        let all = staged.output.len_of(Axis(0)) * staged.woven.count();
+        if before + count == self.held || first + count == all {
+            staged.write(first - before, before + count);
+        }
     }
 }

@@ -5,6 +5,7 @@ use ndarray::{ArrayViewMut3, s};
 use crate::element::Element;
 use crate::kernels::tile::CACHE_LINE;
 use crate::kernels::weave::weave;
+use crate::parts::whole_chunks;
 use crate::simd::{Kernel, Simd};
 
 /// Columns of phases that are woven a vector at a time; with more of them, each is copied to its places.
@@ -27,6 +28,11 @@ impl Woven<'_> {
     /// Outputs of a pixel.
     pub(crate) fn count(self) -> usize {
         self.phases[0] * self.phases[1]
+    }
+
+    /// Channels that are whole channels of the output, in whole panels of so many.
+    pub(crate) fn together(self, panel: usize) -> usize {
+        whole_chunks(panel, self.count())
     }
 }
 

@@ -118,9 +118,6 @@ pub(crate) trait Rows<T> {
     }
 }
 
-/// Most rows in a weight panel, of any instruction set.
-pub(crate) const MAX_PANEL_ROWS: usize = 32;
-
 /// Most rows that are asked for at once: those of several panels where pixels are lanes.
 pub(crate) const MAX_ROWS: usize = pixel_tile::MOST_ROWS;
 

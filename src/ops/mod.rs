@@ -224,6 +224,7 @@ fn demand<T: Element>(config: &Conv2d, problem: &Problem, isa: Isa, phases: [usi
         output: problem.output,
         phases,
         kept: 0,
+        held: 0,
         lead: [0, 0],
         linear: unpadded && taps.kernel == [1, 1],
         column_step: problem.stride[1] / phases[1],

@@ -166,6 +166,8 @@ pub(crate) struct Demand {
     pub(crate) lead: [usize; 2],
     /// So many phases are kept in working memory until all are there.
     pub(crate) kept: usize,
+    /// And, where phases are output channels, so many of those, if a channel's are in several panels.
+    pub(crate) held: usize,
     /// Whether neighbouring rows of pixels follow each other without gaps.
     pub(crate) linear: bool,
     /// Columns of the input from one pixel to the next.
@@ -377,7 +379,7 @@ impl Demand {
             true => self.shape.gathered_len(lanes, channels, rows * columns, taps.count().min(SUMMATION_BLOCK)),
             false => 0,
         };
-        let kept = self.kept * channels * groups;
+        let kept = self.kept * channels * groups + self.held.min(channels);
         packed + gathered + self.shape.sums_len(lanes, channels, rows * columns) + kept * rows * columns
     }
 
@@ -590,6 +592,7 @@ mod tests {
             taps: Taps { kernel: [3, 3], of_kernel: 9, channels: 64, classes: [1, 1], distance: [1, 1] },
             linear: false,
             kept: 0,
+            held: 0,
             seen: [usize::MAX; 2],
             lead: [0, 0],
             unpadded: false,

@@ -15,9 +15,9 @@ use crate::config::{Conv2d, PaddingMode};
 use crate::element::Element;
 use crate::error::{Axis, Error};
 use crate::gemm::blocking::{Lanes, TileShape};
-use crate::geometry::{self, Problem, gcd};
+use crate::geometry::{self, Problem};
 use crate::numerics::SUMMATION_BLOCK;
-use crate::parts::Chunks;
+use crate::parts::{Chunks, whole_chunks};
 use crate::plan::choose;
 use crate::plan::layer::exact_bound;
 use crate::plan::lower::{ConvolutionPlan, ConvolutionStage, ProductPlan};
@@ -324,10 +324,11 @@ fn of_all(demand: &Demand, joined: &Joined) -> Demand {
     let count = joined.count();
     let panels = demand.shape.panels(demand.channels_per_group * count);
     let total = demand.units.total * count;
-    let size = if panels.total == total { panels.size } else { panels.total };
+    let together = whole_chunks(panels.size, count);
     Demand {
         lead: joined.lead,
-        units: Chunks { total, size },
+        units: Chunks { total, size: if panels.total == total { together } else { panels.total } },
+        held: if together > panels.size { together } else { 0 },
         channels_per_group: panels.total,
         taps: Taps { kernel: joined.kernel(), ..demand.taps },
         // What a phase has not is multiplied too.
@@ -347,10 +348,9 @@ fn of_one_pixel(demand: &Demand) -> Demand {
     let count = demand.output[0] * demand.output[1];
     let panels = demand.shape.panels(demand.channels_per_group * count);
     let total = demand.units.total * count;
-    // Whole panels of whole channels.
-    let size = panels.size / gcd(panels.size, count) * count;
+    let size = if panels.total == total { whole_chunks(panels.size, count) } else { panels.total };
     Demand {
-        units: Chunks { total, size: if panels.total == total { size } else { panels.total } },
+        units: Chunks { total, size },
         channels_per_group: panels.total,
         output: [1, 1],
         phases: [1, 1],

@@ -15,10 +15,10 @@ use std::collections::BTreeSet;
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, s};
 
 use crate::activation::Activation;
-use crate::algo::implicit_gemm::ImplicitGemm;
+use crate::algo::implicit_gemm::{ImplicitGemm, Product};
 use crate::algo::winograd::Winograd;
 use crate::algo::woven::{Weave, Woven};
-use crate::algo::{Extent, Region, Stage, activate};
+use crate::algo::{Either, Extent, Region, Stage, activate};
 use crate::element::Element;
 use crate::gemm::blocking::SPARE;
 use crate::scratch::Scratch;
@@ -55,33 +55,20 @@ impl AxisPhase {
 }
 
 /// A convolution whose channels are the phases of each channel, and which weaves them itself.
+#[derive(Clone, Copy)]
 pub(crate) enum Joint<'a, T> {
     Product(ImplicitGemm<'a, T>),
     Winograd(Winograd<'a, T>),
 }
 
-impl<T: Element> Joint<'_, T> {
-    fn scratch_len(&self, extent: Extent) -> usize {
+impl<'a, T: Element> Joint<'a, T> {
+    /// The stage that weaves them so.
+    fn weaving(self, woven: Woven<'a>) -> Either<ImplicitGemm<'a, T>, Winograd<'a, T>> {
         match self {
-            Joint::Product(stage) => stage.scratch_len(extent),
-            Joint::Winograd(stage) => stage.scratch_len(extent),
-        }
-    }
-
-    fn run(
-        &self,
-        woven: Woven<'_>,
-        input: ArrayView3<'_, T>,
-        region: &Region,
-        output: ArrayViewMut3<'_, T>,
-        scratch: Scratch<'_, T>,
-    ) {
-        match *self {
-            Joint::Product(mut stage) => {
-                stage.product.woven = woven;
-                stage.run(input, region, output, scratch);
+            Joint::Product(stage) => {
+                Either::First(ImplicitGemm { product: Product { woven, ..stage.product }, ..stage })
             }
-            Joint::Winograd(stage) => Winograd { woven, ..stage }.run(input, region, output, scratch),
+            Joint::Winograd(stage) => Either::Second(Winograd { woven, ..stage }),
         }
     }
 }
@@ -118,9 +105,9 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
                 let woven = extent.channels * of_phase.pixels() * self.stride[1];
                 woven + phases.iter().map(|stage| stage.scratch_len(of_phase)).max().unwrap_or(0)
             }
-            Phases::Woven(stage, _) => {
-                stage.scratch_len(Extent { channels: extent.channels * self.stride[0] * self.stride[1], ..of_phase })
-            }
+            Phases::Woven(stage, woven) => stage
+                .weaving(*woven)
+                .scratch_len(Extent { channels: extent.channels * self.stride[0] * self.stride[1], ..of_phase }),
             Phases::One(stage) => {
                 let outputs = extent.channels * extent.pixels();
                 let of_pixel = Extent { channels: outputs, rows: 1, columns: 1 };
@@ -201,7 +188,7 @@ impl<T: Element, S: Stage<T>> Stage<T> for Transposed<'_, T, S> {
                 };
                 let lead = [0, 1].map(|axis| (ahead[axis] + lead[axis]) % self.stride[axis]);
                 let woven = Woven { lead, ..*woven };
-                stage.run(woven, input, &region, output.view_mut(), scratch.reborrow());
+                stage.weaving(woven).run(input, &region, output.view_mut(), scratch.reborrow());
             }
             Phases::One(stage) => {
                 let Extent { channels, rows, columns } = region.extent();

@@ -29,7 +29,7 @@ use crate::algo::{Extent, Region, Stage, by_group};
 use crate::config::PaddingMode;
 use crate::element::{Element, floats_only};
 use crate::gemm::blocking::{SPARE, TileShape};
-use crate::gemm::{MAX_PANEL_ROWS, PackedWeights, Rows};
+use crate::gemm::{PackedWeights, Rows};
 use crate::kernels::plain_tile::MultiplyPlain;
 use crate::kernels::toom_cook::{Coefficients, Evaluate, Interpolate, Pass, Places};
 use crate::kernels::transpose::transpose;
@@ -199,7 +199,8 @@ impl<T: Element> Stage<T> for Winograd<'_, T> {
     fn scratch_len(&self, extent: Extent) -> usize {
         let channels = extent.channels.min(self.weights.group[1]);
         let layout = Layout::new(self.weights, [extent.rows, extent.columns], channels);
-        let staged = (channels.min(MAX_PANEL_ROWS) * extent.pixels()).next_multiple_of(SPARE);
+        let held = self.woven.together(self.weights.packed.panels().size);
+        let staged = (channels.min(held) * extent.pixels()).next_multiple_of(SPARE);
         layout.parts().into_iter().sum::<usize>() + staged
     }
 
@@ -227,7 +228,8 @@ impl<T: Element> Stage<T> for Winograd<'_, T> {
                     let rows = memory.staged;
                     let (size, first_channel, activation) = (layout.size, channels.start, self.activation.rest());
                     let staged = StagedRows { rows, size, woven: self.woven, output, first_channel, isa, activation };
-                    job.run(&mut PassingRows(staged), Memory { staged: &mut [], ..memory });
+                    let held = self.woven.together(self.weights.packed.panels().size);
+                    job.run(&mut PassingRows { staged, held }, Memory { staged: &mut [], ..memory });
                 }
             }
         }
