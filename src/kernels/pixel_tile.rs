@@ -260,7 +260,7 @@ impl<T: Arithmetic, const R: usize, const P: usize, const V: usize, const GATHER
             let bias = bias.map(|bias| bias[first..][..R].try_into().expect("as many rows"));
             match block.limits {
                 _ if range.len() < V * S::LANES => {
-                    add_partly::<T, S, R, V>(simd, sums, bias, block.limits, rows, range.clone())
+                    add_partly::<T, S, R, V>(simd, sums, bias, block.limits, rows, range.clone());
                 }
                 None => add::<T, S, R, V, false>(simd, sums, bias, [T::ZERO; 2], rows, range.clone()),
                 Some(limits) => add::<T, S, R, V, true>(simd, sums, bias, limits, rows, range.clone()),
