@@ -358,11 +358,6 @@ fn macs(config: &Conv2d, spatial: &[usize]) -> Result<u64, Error> {
     total.ok_or_else(|| Error::too_large("macs", Axis::All, format!("{:?}", factors.collect::<Vec<_>>())))
 }
 
-/// The greatest common divisor.
-pub(crate) fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
 /// The product, if it is at most [`MAX_SIZE`].
 fn product(factors: &[usize]) -> Option<usize> {
     factors.iter().try_fold(1usize, |total, &factor| total.checked_mul(factor)).filter(|&total| total <= MAX_SIZE)

@@ -2,8 +2,6 @@
 
 use core::ops::Range;
 
-use crate::geometry::gcd;
-
 /// `total` things in chunks of `size`, the last one maybe smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunks {
@@ -28,7 +26,12 @@ impl Chunks {
     }
 }
 
-/// The fewest chunks of one size that are whole chunks of another, in things.
+/// The greatest common divisor.
+pub(crate) fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// The fewest things that are whole chunks of one size and of another: their least common multiple.
 pub(crate) fn whole_chunks(size: usize, other: usize) -> usize {
     size / gcd(size, other) * other
 }

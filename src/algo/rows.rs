@@ -108,10 +108,10 @@ impl<T: Element> Rows<T> for StagedRows<'_, '_, '_, T> {
     }
 }
 
-/// Rows that are asked for once and in order are written as soon as all are there that the channels of the first of them have, and share the memory of so many.
+/// Rows that are asked for once, in order: some share the memory, and are written when the last of them is there.
 pub(crate) struct PassingRows<'m, 'o, 'a, T> {
     pub(crate) staged: StagedRows<'m, 'o, 'a, T>,
-    /// Rows of whole channels, and of as many calls.
+    /// How many: see [`Woven::together`]. None is asked for together with some of the next ones.
     pub(crate) held: usize,
 }
 

@@ -30,7 +30,7 @@ impl Woven<'_> {
         self.phases[0] * self.phases[1]
     }
 
-    /// Channels that are whole channels of the output, in whole panels of so many.
+    /// The fewest rows of a product that are whole channels of the output, and whole panels of so many.
     pub(crate) fn together(self, panel: usize) -> usize {
         whole_chunks(panel, self.count())
     }

@@ -195,12 +195,18 @@ impl Layout {
     }
 }
 
+impl<T: Element> Winograd<'_, T> {
+    /// Rows of output that are held in working memory at a time.
+    fn held(&self) -> usize {
+        self.woven.together(self.weights.packed.panels().size)
+    }
+}
+
 impl<T: Element> Stage<T> for Winograd<'_, T> {
     fn scratch_len(&self, extent: Extent) -> usize {
         let channels = extent.channels.min(self.weights.group[1]);
         let layout = Layout::new(self.weights, [extent.rows, extent.columns], channels);
-        let held = self.woven.together(self.weights.packed.panels().size);
-        let staged = (channels.min(held) * extent.pixels()).next_multiple_of(SPARE);
+        let staged = (channels.min(self.held()) * extent.pixels()).next_multiple_of(SPARE);
         layout.parts().into_iter().sum::<usize>() + staged
     }
 
@@ -228,8 +234,7 @@ impl<T: Element> Stage<T> for Winograd<'_, T> {
                     let rows = memory.staged;
                     let (size, first_channel, activation) = (layout.size, channels.start, self.activation.rest());
                     let staged = StagedRows { rows, size, woven: self.woven, output, first_channel, isa, activation };
-                    let held = self.woven.together(self.weights.packed.panels().size);
-                    job.run(&mut PassingRows { staged, held }, Memory { staged: &mut [], ..memory });
+                    job.run(&mut PassingRows { staged, held: self.held() }, Memory { staged: &mut [], ..memory });
                 }
             }
         }
