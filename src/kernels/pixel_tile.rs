@@ -198,7 +198,7 @@ impl<T: Arithmetic> Parts<'_, '_, T> {
     }
 }
 
-/// A tile of `V` vectors of pixels by parts of `R` rows, `P` of them of one panel. What is the same for all parts is found out once: it takes as long as a dozen taps.
+/// A tile of `V` vectors of pixels by parts of `R` rows, `P` of them of one panel. What is the same for all parts is found out once.
 struct OneTile<'a, 's, 'r, 'g, T, const R: usize, const P: usize, const V: usize, const GATHERS: bool> {
     block: &'s Block<'a, T>,
     parts: Parts<'s, 'r, T>,
@@ -217,6 +217,7 @@ impl<T: Arithmetic, const R: usize, const P: usize, const V: usize, const GATHER
             self;
         let range = tile.pixel as usize..tile.pixel as usize + tile.len as usize;
         let (rows, _) = rows.as_chunks_mut::<R>();
+        // There is one anyway where none are shared: so compilers know it, too.
         let most = if shares(S::REGISTERS) { cuts.len() } else { 1 };
         for ((number, cut), rows) in cuts.iter().enumerate().zip(rows).take(most) {
             let [first, panel, panel_rows] = [cut.first, cut.panel, cut.panel_rows].map(usize::from);
