@@ -319,16 +319,22 @@ fn of_pixels<T: Element>(bias: Option<&[T]>, count: usize) -> Option<Vec<T>> {
     bias.map(|bias| bias.iter().flat_map(|&bias| repeat_n(bias, count)).collect())
 }
 
-/// What the convolution of all phases asks for where each phase asks for this.
-fn of_all(demand: &Demand, joined: &Joined) -> Demand {
-    let count = joined.count();
+/// Where a product has so many rows for each channel: those of a group, in panels, and those of all, in units of whole panels and whole channels, or of whole groups.
+fn rows_of(demand: &Demand, count: usize) -> [Chunks; 2] {
     let panels = demand.shape.panels(demand.channels_per_group * count);
     let total = demand.units.total * count;
-    let together = whole_chunks(panels.size, count);
+    let size = if panels.total == total { whole_chunks(panels.size, count) } else { panels.total };
+    [panels, Chunks { total, size }]
+}
+
+/// What the convolution of all phases asks for where each phase asks for this.
+fn of_all(demand: &Demand, joined: &Joined) -> Demand {
+    let [panels, units] = rows_of(demand, joined.count());
+    let held = woven(joined).together(panels.size);
     Demand {
         lead: joined.lead,
-        units: Chunks { total, size: if panels.total == total { together } else { panels.total } },
-        held: if together > panels.size { together } else { 0 },
+        units,
+        held: if held > panels.size { held } else { 0 },
         channels_per_group: panels.total,
         taps: Taps { kernel: joined.kernel(), ..demand.taps },
         // What a phase has not is multiplied too.
@@ -345,12 +351,9 @@ fn of_channels(schedule: Schedule, joined: &Joined, demand: &Demand) -> Schedule
 
 /// What the product for one pixel asks for where each phase asks for this.
 fn of_one_pixel(demand: &Demand) -> Demand {
-    let count = demand.output[0] * demand.output[1];
-    let panels = demand.shape.panels(demand.channels_per_group * count);
-    let total = demand.units.total * count;
-    let size = if panels.total == total { whole_chunks(panels.size, count) } else { panels.total };
+    let [panels, units] = rows_of(demand, demand.output[0] * demand.output[1]);
     Demand {
-        units: Chunks { total, size },
+        units,
         channels_per_group: panels.total,
         output: [1, 1],
         phases: [1, 1],
